@@ -1,0 +1,32 @@
+"""Data that tests share: simulated pairs, and real embeddings where they are at hand."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+_HERE = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def realdata() -> Path:
+    """Folder of real embeddings; tests that need it skip where it is absent."""
+    folder = Path(os.environ.get("ISTHMUS_REALDATA", _HERE.parent / "shared" / "realdata"))
+    if not folder.is_dir():
+        pytest.skip(f"real embeddings are not at {folder}; set ISTHMUS_REALDATA to their folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def clip_pairs(realdata) -> np.ndarray:
+    """500 COCO images and their captions by CLIP ViT-B/32, shape (2, 500, 512)."""
+    return np.load(realdata / "liang2022" / "features_clip.npy")
+
+
+@pytest.fixture
+def pairs() -> tuple[np.ndarray, np.ndarray]:
+    """120 pairs in 12 dimensions, with a gap and noise, rows of any length."""
+    rng = np.random.default_rng(0)
+    shared, noise = rng.normal(size=(2, 120, 12))
+    return shared + 1.5, (shared + 0.4 * noise - 0.5) * rng.uniform(0.5, 2, size=(120, 1))
