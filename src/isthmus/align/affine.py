@@ -1,0 +1,167 @@
+"""What every closed-form aligner shares: an affine map per modality between two scalings to unit length."""
+
+from abc import abstractmethod
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from isthmus.checks import blocks, check_embeddings, check_groups, check_pairs, unit_rows
+from isthmus.measure.statistics import GapStatistics
+
+_FLOATS = (np.float64, np.float32)
+
+
+class PairedAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Learns from paired embeddings how to map each modality into one space.
+
+    ``fit(X, Y)``, then ``transform(X)``, ``transform(X, Y)`` or
+    ``transform_y(Y)``, as in :mod:`sklearn.cross_decomposition`. Rows go in at
+    any length and come out at unit length. float32 stays float32.
+    """
+
+    def fit(self, X: Any, Y: Any, *, groups: Any = None) -> Self:
+        """Learn from paired embeddings.
+
+        Parameters
+        ----------
+        X, Y : array-like of shape (n, dim)
+            Row ``i`` of both embeds the same item. Arrays on disk are read block by block.
+        groups : array-like of shape (n,), optional
+            The item of each pair, for aligners that hold out items while they learn.
+
+        Returns
+        -------
+        Self
+            The fitted aligner.
+
+        Raises
+        ------
+        ValueError
+            Shapes differ, n < 2, or a row is zero or not finite.
+        """
+        X, Y = self._check_fit(X, Y)
+        self._learn(X, Y, np.arange(len(X)) if groups is None else check_groups(groups, len(X)))
+        return self
+
+    def transform(self, X: Any, Y: Any = None) -> Any:
+        """Map embeddings of the first modality, and of the second if given.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, dim)
+            Embeddings of the first modality.
+        Y : array-like of shape (m, dim), optional
+            Embeddings of the second; they need not pair up with `X`.
+
+        Returns
+        -------
+        ndarray of shape (n, dim_out), or a tuple of two
+            Unit rows. A row that the map sends to the origin has no direction and stays zero.
+
+        Raises
+        ------
+        NotFittedError
+            ``fit`` has not been called.
+        ValueError
+            The width is not that of ``fit``, or a row is zero or not finite.
+        """
+        mapped = self._transform(X, "x")
+        return mapped if Y is None else (mapped, self._transform(Y, "y"))
+
+    def transform_y(self, Y: Any) -> np.ndarray:
+        """Map embeddings of the second modality alone, of shape (m, dim), as ``transform`` would."""
+        return self._transform(Y, "y")
+
+    @abstractmethod
+    def _learn(self, X: Any, Y: Any, group: np.ndarray) -> None:
+        """Set the learned attributes from checked pairs."""
+
+    @abstractmethod
+    def _map(self, unit: np.ndarray, modality: str) -> np.ndarray:
+        """Map unit rows (n, dim) of one modality; the caller scales the result."""
+
+    def _check_fit(self, X: Any, Y: Any) -> tuple[Any, Any]:
+        X = self._check(X, reset=True)
+        if _is_lazy(Y):
+            return check_pairs(X, Y, ("X", "Y"))
+        return check_pairs(X, validate_data(self, Y, reset=False, dtype=_FLOATS), ("X", "Y"))
+
+    def _check(self, X: Any, reset: bool) -> Any:
+        if not _is_lazy(X):
+            return validate_data(self, X, reset=reset, dtype=_FLOATS, ensure_min_samples=2 if reset else 1)
+        return validate_data(self, X, reset=reset, skip_check_array=True)
+
+    def _transform(self, rows: Any, modality: str) -> np.ndarray:
+        check_is_fitted(self)
+        rows = check_embeddings(self._check(rows, reset=False), modality.upper())
+        dtype = np.float64 if rows.dtype == np.float64 else np.float32
+        out = np.empty((len(rows), self._n_features_out), dtype=dtype)
+        for block in blocks(len(rows), rows.shape[1]):
+            out[block] = unit_rows(self._map(unit_rows(rows[block], dtype), modality), dtype)
+        return out
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.target_tags.required = True
+        return tags
+
+
+class AffineAligner(PairedAligner):
+    """A paired aligner whose two maps are ``row @ matrix + offset`` on unit rows.
+
+    Attributes
+    ----------
+    x_matrix_, y_matrix_ : ndarray of shape (dim, dim_out)
+        Absent maps are the identity, stored as None.
+    x_offset_, y_offset_ : ndarray of shape (dim_out,)
+        Added after the matrix.
+    """
+
+    def _learn(self, X: Any, Y: Any, group: np.ndarray) -> None:
+        statistics = GapStatistics(covariance=self._needs_covariance).update(X, Y)
+        self._solve(statistics)
+
+    _needs_covariance = True
+
+    @abstractmethod
+    def _solve(self, statistics: GapStatistics) -> None:
+        """Set matrices and offsets from the means and covariances of unit rows."""
+
+    def _set(self, modality: str, matrix: np.ndarray | None, offset: np.ndarray) -> None:
+        setattr(self, f"{modality}_matrix_", matrix)
+        setattr(self, f"{modality}_offset_", offset)
+
+    def _map(self, unit: np.ndarray, modality: str) -> np.ndarray:
+        matrix, offset = getattr(self, f"{modality}_matrix_"), getattr(self, f"{modality}_offset_")
+        mapped = unit if matrix is None else unit @ matrix.astype(unit.dtype)
+        return mapped + offset.astype(unit.dtype)
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.x_offset_)
+
+
+def _is_lazy(rows: Any) -> bool:
+    """Whether rows stay on disk or in half precision until they are read, block by block."""
+    if isinstance(rows, np.ndarray):
+        return rows.ndim == 2 and rows.dtype.kind == "f" and len(rows) > 1 and (
+            isinstance(rows, np.memmap) or rows.dtype == np.float16
+        )  # fmt: skip
+    return type(rows).__module__.startswith("isthmus.")
+
+
+def power(matrix: np.ndarray, exponent: float, floor: float = 1e-12) -> np.ndarray:
+    """Return a power of a symmetric positive matrix (dim, dim), eigenvalues below `floor` x largest raised.
+
+    Examples
+    --------
+    >>> power(np.diag([4.0, 9.0]), -0.5).round(3)
+    array([[0.5  , 0.   ],
+           [0.   , 0.333]])
+    """
+    value, vector = np.linalg.eigh(matrix)
+    value = np.maximum(value, max(value[-1] * floor, np.finfo(float).tiny))
+    return (vector * value**exponent) @ vector.T

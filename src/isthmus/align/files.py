@@ -1,0 +1,141 @@
+"""Aligners on disk: one safetensors file, its configuration as JSON metadata; loading runs no code."""
+
+import json
+import os
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isthmus.align.affine import PairedAligner
+from isthmus.align.latent import Dials
+from isthmus.align.registry import ALIGNERS, make_aligner
+from isthmus.training import TrainingConfig
+
+_FORMAT = 1
+_RECORDS = {"dials_": Dials, "training": TrainingConfig}
+
+
+def save_aligner(aligner: PairedAligner, path: str | Path, *, verified: dict[str, Any] | None = None) -> None:
+    """Write a fitted aligner to one safetensors file.
+
+    Parameters
+    ----------
+    aligner : PairedAligner
+        Fitted, and of a class in :data:`isthmus.align.ALIGNERS`.
+    path : str or Path
+        Written under a temporary name, then renamed.
+    verified : dict, optional
+        What it was verified to do, kept in the file's metadata; must be JSON.
+
+    Raises
+    ------
+    ValueError
+        The class is not one of isthmus's.
+    NotFittedError
+        The aligner is not fitted.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from isthmus.align import MeanCollapse
+    >>> path = Path(tempfile.mkdtemp()) / "collapse.safetensors"
+    >>> save_aligner(MeanCollapse().fit(np.eye(3), np.ones((3, 3))), path)
+    >>> load_aligner(path)
+    MeanCollapse()
+    """
+    from safetensors.numpy import save_file
+    from sklearn.utils.validation import check_is_fitted
+
+    check_is_fitted(aligner)
+    names = [name for name, kind in ALIGNERS.items() if type(aligner) is kind]
+    if not names:
+        raise ValueError(f"cannot save a {type(aligner).__name__}: expected one of {', '.join(ALIGNERS)}")
+    learned = {k: v for k, v in vars(aligner).items() if k.endswith("_") and not k.startswith("_")}
+    tensors, values = {}, {}
+    for name, value in learned.items():
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+            tensors[name] = np.ascontiguousarray(value)
+        elif isinstance(value, list):
+            tensors |= {f"{name}.{i}": np.ascontiguousarray(v) for i, v in enumerate(value)}
+            values[name] = len(value)
+        else:
+            values[name] = _plain(value)
+    params = {k: _plain(v) for k, v in aligner.get_params(deep=False).items()}
+    story = {
+        "format": _FORMAT,
+        "aligner": names[0],
+        "params": params,
+        "learned": values,
+        "verified": verified,
+    }
+    path = Path(path)
+    partial = path.with_name(path.name + ".writing")
+    save_file(tensors, partial, {"isthmus": json.dumps(story, sort_keys=True)})
+    os.replace(partial, path)
+
+
+def load_aligner(path: str | Path) -> PairedAligner:
+    """Read an aligner that :func:`save_aligner` wrote; never executes code from the file.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        It is not a file of an aligner, is corrupt, or was written by a later version.
+    """
+    story, tensors = _read(Path(path))
+    params = {k: _record(k, v) for k, v in story["params"].items()}
+    aligner = make_aligner(story["aligner"], **params)
+    for name, value in story["learned"].items():
+        if f"{name}.0" in tensors:
+            value = [tensors.pop(f"{name}.{i}") for i in range(value)]
+        setattr(aligner, name, _record(name, value))
+    for name, value in tensors.items():
+        setattr(aligner, name, value)
+    return aligner
+
+
+def read_verification(path: str | Path) -> dict[str, Any] | None:
+    """Return what the aligner in `path` was verified to do, or None."""
+    return _read(Path(path))[0]["verified"]
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
+    if "isthmus" not in metadata:
+        raise ValueError(f"{path} holds no aligner: expected one that `isthmus align` wrote")
+    story = json.loads(metadata["isthmus"])
+    if story["format"] > _FORMAT:
+        raise ValueError(f"{path} was written by a later isthmus: format {story['format']}, known {_FORMAT}")
+    return story, tensors
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON takes it."""
+    if type(value) in _RECORDS.values():
+        return asdict(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _record(name: str, value: Any) -> Any:
+    """Return a value as it was before `_plain`."""
+    if name in _RECORDS and isinstance(value, dict):
+        known = {field.name for field in fields(_RECORDS[name])}
+        if unknown := set(value) - known:
+            raise ValueError(f"{name} has unknown entries {', '.join(sorted(unknown))}")
+        return _RECORDS[name](**value)
+    return tuple(value) if name == "widths" else value

@@ -1,0 +1,145 @@
+"""Cross-validation over training items, to choose SharedSpace's dials."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from isthmus.align.latent import Dials, LatentModel, Unpaired
+from isthmus.checks import unit_rows
+from isthmus.measure.statistics import GapStatistics
+
+_FOLDS = 5
+_HELD_OUT_PAIRS = 1000  # per fold, at most
+_MARGIN = 0.3  # share of the recall that may be lost which is kept back for the noise of choosing
+
+
+@dataclass(frozen=True)
+class FoldStatistics:
+    """Statistics of each fold of the pairs, and some of its pairs to look at."""
+
+    parts: list[GapStatistics]
+    pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]]  # unit rows of x, of y, and their items
+
+    @property
+    def total(self) -> GapStatistics:
+        """Statistics of all pairs."""
+        return self.without(-1)
+
+    def without(self, fold: int) -> GapStatistics:
+        """Statistics of all pairs but those of one fold."""
+        out = GapStatistics(covariance=True)
+        for k, part in enumerate(self.parts):
+            if k != fold:
+                out.merge(part)
+        return out
+
+
+def fold_statistics(X: Any, Y: Any, group: np.ndarray, *, seed: int) -> FoldStatistics:
+    """Cut pairs into folds of whole items, in one pass over arrays of shape (n, dim).
+
+    Raises
+    ------
+    ValueError
+        There are too few items to hold any out.
+    """
+    count = int(group.max()) + 1
+    folds = min(_FOLDS, count // 2)
+    if folds < 2:
+        raise ValueError(f"choosing by cross-validation needs at least 4 items, got {count}: give the dials")
+    fold = (np.random.default_rng(seed).permutation(count) % folds)[group]
+    parts, pairs = [], []
+    for k in range(folds):
+        rows = np.flatnonzero(fold == k)
+        part = GapStatistics(covariance=True)
+        for block in np.array_split(rows, 1 + len(rows) // 8192):
+            part.update(X[block], Y[block])
+        parts.append(part)
+        some = rows[:_HELD_OUT_PAIRS]
+        pairs.append((unit_rows(X[some], np.float32), unit_rows(Y[some], np.float32), group[some]))
+    return FoldStatistics(parts, pairs)
+
+
+def choose_dials(
+    folds: FoldStatistics,
+    options: list[Dials],
+    *,
+    extra: list[Unpaired | None],
+    target: str,
+    keep_recall: float,
+) -> Dials:
+    """Return the dials with the lowest held-out RMG among those that keep enough recall.
+
+    A little more recall is asked for than `keep_recall`, because the best of
+    many noisy estimates looks better than it is. If none keeps enough, the
+    one that keeps most is returned.
+
+    Parameters
+    ----------
+    folds : FoldStatistics
+        Of the training pairs.
+    options : list of Dials
+        To choose among.
+    extra : list of (n, mean, covariance) or None
+        Unpaired rows of x and of y.
+    target : {"shared", "y"}
+        Where the maps lead.
+    keep_recall : float
+        Share of the raw mean R@1 to keep.
+
+    Returns
+    -------
+    Dials
+        The choice.
+    """
+    raw, hits = [], {option: [] for option in options}
+    gaps: dict[Dials, list[float]] = {option: [] for option in options}
+    for k, (x, y, item) in enumerate(folds.pairs):
+        model = LatentModel.of(folds.without(k), extra, np.float32)  # single precision is enough to choose
+        raw.append(_hits(x, y, item))
+        for option, (u, v) in _mapped(model, options, x, y, target).items():
+            hits[option].append(_hits(u, v, item))
+            gaps[option].append(_relative_gap(u, v))
+    needed = (1 - (1 - _MARGIN) * (1 - keep_recall)) * np.concatenate(raw).mean()
+    recall = {option: np.concatenate(found).mean() for option, found in hits.items()}
+    enough = [option for option in options if recall[option] >= needed - 1e-9]
+    if not enough:
+        return max(options, key=lambda option: recall[option])
+    return min(enough, key=lambda option: np.mean(gaps[option]))
+
+
+def _mapped(model: LatentModel, options: list[Dials], x: np.ndarray, y: np.ndarray, target: str):
+    """Held-out rows under every option; what differs in strength alone shares its projections."""
+    x_mean, y_mean = model.means
+    coordinates: dict[tuple[str, float], tuple[np.ndarray, np.ndarray]] = {}
+    out = {}
+    for option in options:
+        if target == "y" or option.noise == "none":
+            mapped = (_affine(rows, *m) for rows, m in zip((x, y), model.maps(option, target), strict=True))
+        else:
+            key = option.noise, option.shrinkage
+            whitening = model.whitening(*key)
+            if key not in coordinates:
+                coordinates[key] = (x - x_mean) @ whitening.bases[0], (y - y_mean) @ whitening.bases[1]
+            mapped = whitening.weigh(*coordinates[key], option.strength)
+        u, v = mapped
+        out[option] = unit_rows(u, np.float32), unit_rows(v, np.float32)
+    return out
+
+
+def _affine(rows: np.ndarray, matrix: np.ndarray | None, offset: np.ndarray) -> np.ndarray:
+    return (rows if matrix is None else rows @ matrix) + offset
+
+
+def _hits(x: np.ndarray, y: np.ndarray, item: np.ndarray) -> np.ndarray:
+    """Whether the nearest row of the other modality is of the same item, both ways: (2n,)."""
+    cosine = x @ y.T
+    return np.concatenate([item[cosine.argmax(axis=1)] == item, item[cosine.argmax(axis=0)] == item])
+
+
+def _relative_gap(x: np.ndarray, y: np.ndarray) -> float:
+    """Euclidean RMG of a few unit rows, at once."""
+    n = len(x)
+    pair = np.linalg.norm(x - y, axis=1).mean()
+    within = sum(np.sqrt(np.maximum(2 - 2 * (z @ z.T), 0)).sum() for z in (x, y)) / (2 * n * (n - 1))
+    return float(pair / max(pair + within, 1e-12))

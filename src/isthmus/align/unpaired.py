@@ -1,0 +1,47 @@
+"""Aligners that need no pairs: what each modality alone can tell."""
+
+from typing import Any, Self
+
+import numpy as np
+
+from isthmus.align.affine import AffineAligner
+from isthmus.measure.statistics import GapStatistics, unit_blocks
+
+
+class MeanCollapse(AffineAligner):
+    """Subtract each modality's mean, and scale back to unit length.
+
+    This removes the part of the gap that is a constant vector and nothing
+    else: C3's second step. It never looks at which row pairs with which, so
+    the two modalities may have different numbers of rows.
+
+    Attributes
+    ----------
+    x_offset_, y_offset_ : ndarray of shape (dim,)
+        Minus the mean of the unit rows of each modality.
+
+    References
+    ----------
+    .. [1] Zhang et al., "Connect, Collapse, Corrupt", ICLR 2024, section 4. As in the released code,
+       rows are scaled to unit length before the mean is taken and again after it is subtracted.
+
+    Examples
+    --------
+    >>> image, text = [[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]]
+    >>> MeanCollapse().fit(image, text).x_offset_
+    array([-0.5, -0.5])
+    """
+
+    def fit(self, X: Any, Y: Any, *, groups: Any = None) -> Self:
+        """Learn the means of X, of shape (n, dim), and Y, of shape (m, dim); n, m >= 2."""
+        X, Y = self._check(X, reset=True), self._check(Y, reset=False)
+        for modality, rows in (("x", X), ("y", Y)):
+            if len(rows) < 2:
+                raise ValueError(f"{modality.upper()} must have at least 2 rows, got {len(rows)}")
+            total = sum(np.ones(len(a)) @ a for a, _ in unit_blocks(rows, rows))
+            self._set(modality, None, -total / len(rows))
+        return self
+
+    def _solve(self, statistics: GapStatistics) -> None:
+        for modality, mean in zip("xy", statistics.means, strict=True):
+            self._set(modality, None, -mean)

@@ -1,0 +1,8 @@
+"""Embeddings on disk: memory-mapped arrays and a manifest, and readers of what others write."""
+
+from isthmus.store.arrays import ShardedRows
+from isthmus.store.opening import open_embeddings, open_pairs
+from isthmus.store.pairs import Pairs
+from isthmus.store.store import Store
+
+__all__ = ["Pairs", "ShardedRows", "Store", "open_embeddings", "open_pairs"]
