@@ -170,7 +170,9 @@ class RegularizedCCA(AffineAligner):
         (x_mean, y_mean), (xx, yy, xy) = statistics.means, statistics.covariances
         x_white, y_white = (power(_with_ridge(c, self.alpha), -0.5) for c in (xx, yy))
         across = x_white @ xy @ y_white
-        square, left = np.linalg.eigh(across @ across.T)  # an SVD of few pairs in many dimensions may not converge
+        square, left = np.linalg.eigh(
+            across @ across.T
+        )  # an SVD of few pairs in many dimensions may not converge
         correlation = np.sqrt(np.maximum(square, 0))[::-1]
         kept = slice(min(self.components or len(xx), int((correlation > 1e-6 * correlation[0]).sum()) or 1))
         self.correlations_ = correlation[kept]

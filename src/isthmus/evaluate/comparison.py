@@ -1,5 +1,6 @@
 """Aligners side by side on held-out items: what each gained, and what it cost."""
 
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -13,9 +14,12 @@ from isthmus.checks import check_pairs, unit_rows
 from isthmus.measure.bootstrap import Bootstrap, Figure
 from isthmus.measure.items import Items, Selected, find_items
 from isthmus.measure.summary import Replicated, replicate
+from isthmus.training import TrainingConfig
 
 HELD_OUT_PAIRS = 20_000  # of a fold, at most, that figures come from
 CLOSED_FORM = ("collapse", "shift", "linear", "procrustes", "cca", "shared")
+
+_SHOWN = ("rmg", "alignment", "l2m", "recall_at_1_x_to_y", "recall_at_1_y_to_x")
 
 Fit = Callable[[str, PairedAligner, Any, Any, np.ndarray], PairedAligner]
 
@@ -95,16 +99,10 @@ class Comparison:
         for name in ("aligner", "RMG", "alignment", "L2M", "R@1 x→y", "R@1 y→x", "kept recall", ""):
             table.add_column(name, justify="left" if name in ("aligner", "") else "right")
         for name, verdict in self.verdicts.items():
-            f = verdict.figures
-            table.add_row(
-                name,
-                *(
-                    f"{f[k].value:.3f} ±{(f[k].high - f[k].low) / 2:.3f}"
-                    for k in ("rmg", "alignment", "l2m", "recall_at_1_x_to_y", "recall_at_1_y_to_x")
-                ),
-                f"{verdict.kept_recall.value:.3f} ±{(verdict.kept_recall.high - verdict.kept_recall.low) / 2:.3f}",
-                "[red]collapsed[/red]" if verdict.collapsed else "[green]best[/green]" if name == self.best else "",
-            )
+            shown = [verdict.figures[key] for key in _SHOWN] + [verdict.kept_recall]
+            cells = [f"{f.value:.3f} [dim]{f.low:.3f}..{f.high:.3f}[/dim]" for f in shown]
+            mark = "[red]collapsed[/red]" if verdict.collapsed else ""
+            table.add_row(name, *cells, "[green]best[/green]" if name == self.best else mark)
         return table
 
 
@@ -157,5 +155,175 @@ def compare(
     items = find_items(x, y, groups)
     estimators = _estimators(aligners, protocol)
     return cross_validate(
-        x, y, items, estimators=estimators, splits=_folds(items, protocol), protocol=protocol, progress=progress
+        x,
+        y,
+        items,
+        estimators=estimators,
+        splits=_folds(items, protocol),
+        protocol=protocol,
+        progress=progress,
     )
+
+
+def cross_validate(
+    x: Any,
+    y: Any,
+    items: Items,
+    *,
+    estimators: Mapping[str, PairedAligner],
+    splits: Sequence[np.ndarray],
+    protocol: Protocol,
+    fit: Fit | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Comparison:
+    """Fit every aligner on each split's training rows, and measure it on the others.
+
+    Parameters
+    ----------
+    x, y : array of shape (n, dim)
+        Checked pairs.
+    items : Items
+        Of the raw pairs.
+    estimators : mapping of str to PairedAligner
+        Unfitted aligners by name.
+    splits : sequence of ndarray of bool, shape (n,)
+        Which rows each split holds out: whole items.
+    protocol : Protocol
+        The recall to keep, and the seed.
+    fit : callable, optional
+        Fits ``(name, aligner, x, y, group)`` in place of ``aligner.fit``, to checkpoint it.
+    progress : callable, optional
+        Told what is being fitted.
+
+    Returns
+    -------
+    Comparison
+        Verdicts, and the held-out rows of the first split.
+    """
+    fit = fit or _fit
+    replicated: dict[str, list[Replicated]] = {name: [] for name in ("raw", *estimators)}
+    seconds: dict[str, list[float]] = {name: [] for name in replicated}
+    held_out: HeldOut | None = None
+    for k, test in enumerate(splits):
+        train, rows = np.flatnonzero(~test), _some(items, test, protocol.seed)
+        part = items.take(rows)
+        x_test, y_test = x[rows], y[rows]
+        mapped = {}
+        for name in replicated:
+            start = perf_counter()
+            if name == "raw":
+                mapped[name] = unit_rows(x_test, np.float32), unit_rows(y_test, np.float32)
+            else:
+                if progress is not None:
+                    progress(f"{name}, split {k + 1} of {len(splits)}")
+                pairs = _rows(x, train), _rows(y, train)
+                aligner = fit(name, clone(estimators[name]), *pairs, items.group[train])
+                seconds[name].append(perf_counter() - start)
+                mapped[name] = aligner.transform(x_test, y_test)
+            replicated[name].append(replicate(*mapped[name], part, seed=protocol.seed + k))
+        held_out = held_out or HeldOut(rows, items.group[rows], mapped)
+    assert held_out is not None
+    verdicts = _judge(replicated, seconds, protocol.keep_recall)
+    return Comparison(len(x), items.count, x.shape[1], protocol, verdicts, held_out)
+
+
+def hold_out(items: Items, protocol: Protocol) -> np.ndarray:
+    """Return which rows a single split holds out: about ``protocol.held_out`` of the items.
+
+    Raises
+    ------
+    ValueError
+        There are fewer than 2 items on either side.
+    """
+    held = round(protocol.held_out * items.count)
+    if held < 2 or items.count - held < 2:
+        raise ValueError(
+            f"holding out {protocol.held_out:.0%} of {items.count} items leaves {items.count - held} to "
+            f"learn from and {held} to verify on: expected at least 2 of each"
+        )
+    order = np.random.default_rng(protocol.seed).permutation(items.count)
+    return order[items.group] < held
+
+
+def _folds(items: Items, protocol: Protocol) -> list[np.ndarray]:
+    if not 2 <= protocol.folds <= items.count // 2:
+        raise ValueError(
+            f"folds must be between 2 and half the {items.count} items, so that each holds 2, "
+            f"got {protocol.folds}"
+        )
+    fold = np.random.default_rng(protocol.seed).permutation(items.count) % protocol.folds
+    return [fold[items.group] == k for k in range(protocol.folds)]
+
+
+def _some(items: Items, test: np.ndarray, seed: int) -> np.ndarray:
+    """Held-out rows, whole items, about `HELD_OUT_PAIRS` at most."""
+    held = np.unique(items.group[test])
+    size = np.bincount(items.group)[held]
+    order = np.random.default_rng(seed).permutation(len(held))
+    enough = int(np.searchsorted(np.cumsum(size[order]), HELD_OUT_PAIRS)) + 1
+    return np.flatnonzero(np.isin(items.group, held[order[:enough]]))
+
+
+def _rows(array: Any, rows: np.ndarray) -> Any:
+    """Rows of an array: copied where it is in memory, left where they are where it is on disk."""
+    return array[rows] if type(array) is np.ndarray else Selected(array, rows)
+
+
+def _fit(name: str, aligner: PairedAligner, x: Any, y: Any, group: np.ndarray) -> PairedAligner:
+    return aligner.fit(x, y, groups=group)
+
+
+def _judge(
+    replicated: dict[str, list[Replicated]], seconds: dict[str, list[float]], keep_recall: float
+) -> dict[str, Verdict]:
+    mean = {
+        name: {figure: np.mean([fold[figure] for fold in folds], axis=0) for figure in folds[0]}
+        for name, folds in replicated.items()
+    }
+    raw = _recall(mean["raw"])
+    verdicts = {}
+    for name, figures in mean.items():
+        kept = Bootstrap.figure(_recall(figures) / np.maximum(raw, 1e-12))  # resamples pair up: one seed
+        verdicts[name] = Verdict(
+            {figure: Bootstrap.figure(value) for figure, value in figures.items()},
+            kept_recall=kept,
+            collapsed=kept.value < keep_recall,
+            seconds=float(np.mean(seconds[name])) if seconds[name] else 0.0,
+        )
+    order = sorted(verdicts, key=lambda name: (verdicts[name].collapsed, verdicts[name].figures["rmg"].value))
+    return {name: verdicts[name] for name in order}
+
+
+def _recall(figures: Replicated) -> np.ndarray:
+    return (figures["recall_at_1_x_to_y"] + figures["recall_at_1_y_to_x"]) / 2
+
+
+def _estimators(
+    aligners: Sequence[str] | Mapping[str, PairedAligner] | None, protocol: Protocol
+) -> dict[str, PairedAligner]:
+    if isinstance(aligners, Mapping):
+        return dict(aligners)
+    if aligners is None:
+        has_torch = importlib.util.find_spec("torch") is not None
+        aligners = (*CLOSED_FORM, "nonlinear") if has_torch else CLOSED_FORM
+    return {name: configured(name, protocol) for name in aligners if name != "raw"}
+
+
+def configured(name: str, protocol: Protocol) -> PairedAligner:
+    """Return an unfitted aligner by name, told what the protocol asks for.
+
+    Raises
+    ------
+    ValueError
+        The name is unknown.
+
+    Examples
+    --------
+    >>> configured("shared", Protocol(keep_recall=0.9))
+    SharedSpace(keep_recall=0.9)
+    """
+    if name == "shared":
+        return make_aligner(name, keep_recall=protocol.keep_recall, seed=protocol.seed)
+    if name == "nonlinear":
+        return make_aligner(name, training=TrainingConfig(seed=protocol.seed))
+    return make_aligner(name)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import brentq
 
 from isthmus.checks import unit_rows
 
@@ -16,8 +17,9 @@ class Geometry:
     cone: float = 0.52  # mean cosine within each modality
     alignment: float = 0.31  # mean cosine of pairs
     gap_dimensions: int = 4  # axes that hold the means, outside the span of everything that varies
-    shared_dimension: int = 60  # effective dimension of what a pair shares
-    noise_dimension: int = 95  # effective dimension of the alignment noise
+    shared_dimension: float = 20  # effective dimension of what a pair shares
+    noise_dimension: float = 65  # effective dimension of each part of the alignment noise
+    noise_overlap: float = 0.1  # share of the noise that lies along the directions of what is shared
 
 
 def sample(
@@ -27,8 +29,8 @@ def sample(
 
     The means lie outside the span of ``s`` and ``n``, so their difference is
     a constant vector orthogonal to both spans, as Proposition 1 of C3 has it
-    [1]_. What a pair shares (``s``) and the noise are Gaussian with spectra
-    that fall geometrically, in independent random directions.
+    [1]_. What a pair shares (``s``) and the noise are Gaussian; their variances
+    fall as a power law over random directions, some of which they have in common.
 
     Parameters
     ----------
@@ -70,11 +72,18 @@ def sample(
     shared_variance, noise_variance = _variances(geometry)
     rng = np.random.default_rng(seed)
     span = geometry.dim - geometry.gap_dimensions
-    shared = rng.normal(size=(n, span)) @ _spread(rng, span, geometry.shared_dimension, shared_variance)
-    spread = _spread(rng, span, geometry.noise_dimension, noise_variance)
+    common, own = (np.linalg.qr(rng.normal(size=(span, span)))[0] for _ in range(2))
+    scale = _scale(span, geometry.shared_dimension, shared_variance)
+    noise_scale = _scale(span, geometry.noise_dimension, noise_variance)
+    along, across = np.sqrt(geometry.noise_overlap), np.sqrt(1 - geometry.noise_overlap)
+
+    def noise(rows: int) -> np.ndarray:
+        first, second = rng.normal(size=(2, rows, span))
+        return (first * (along * noise_scale)) @ common + (second * (across * noise_scale)) @ own
+
+    shared = (rng.normal(size=(n, span)) * scale) @ common
     groups = np.repeat(np.arange(n), captions)
-    x = (shared + rng.normal(size=(n, span)) @ spread)[groups]
-    y = shared[groups] + rng.normal(size=(n * captions, span)) @ spread
+    x, y = (shared + noise(n))[groups], shared[groups] + noise(n * captions)
     # two means of length sqrt(cone) whose difference has the length of the gap
     middle, half = np.sqrt(geometry.cone - geometry.gap**2 / 4), geometry.gap / 2
     frame = np.linalg.qr(rng.normal(size=(geometry.gap_dimensions, 2)))[0].T  # (2, gap_dimensions)
@@ -97,13 +106,20 @@ def _variances(geometry: Geometry) -> tuple[float, float]:
     return shared, noise
 
 
-def _spread(rng: np.random.Generator, dim: int, effective: float, variance: float) -> np.ndarray:
-    """Matrix (dim, dim) that gives white rows a covariance of this trace and effective dimension.
+def _scale(dim: int, effective: float, variance: float) -> np.ndarray:
+    """Standard deviations (dim,) of this total variance and effective dimension, falling as a power law.
 
-    Effective dimension is ``trace^2 / trace of the square``. Eigenvalues ``r^k`` have about
-    ``(1 + r) / (1 - r)`` of it.
+    Effective dimension is ``(sum of v)^2 / sum of v^2`` of the variances ``v``.
     """
-    ratio = max(0.0, (effective - 1) / (effective + 1))
-    value = ratio ** np.arange(dim)
-    directions = np.linalg.qr(rng.normal(size=(dim, dim)))[0]
-    return np.sqrt(value * variance / value.sum())[:, None] * directions
+
+    def variances(exponent: float) -> np.ndarray:
+        return (np.arange(dim) + 5.0) ** -exponent
+
+    def excess(exponent: float) -> float:
+        v = variances(exponent)
+        return v.sum() ** 2 / (v**2).sum() - effective
+
+    if not excess(5.0) < 0 < excess(0.0):
+        raise ValueError(f"an effective dimension must be between {excess(5.0) + effective:.0f} and {dim}")
+    v = variances(brentq(excess, 0.0, 5.0))
+    return np.sqrt(v * variance / v.sum())
