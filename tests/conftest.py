@@ -1,6 +1,9 @@
 """Data that tests share: simulated pairs, and real embeddings where they are at hand."""
 
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side, one per processor
+
 from pathlib import Path
 
 import numpy as np

@@ -200,7 +200,7 @@ class _Run:
             self.best = _copy(self.network.state_dict())
 
     def save(self, path: Path) -> None:
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
@@ -214,9 +214,8 @@ class _Run:
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(path.name + ".writing")
-        save_file(
-            {k: v.contiguous().cpu() for k, v in tensors.items()}, partial, {"training": json.dumps(story)}
-        )
+        held = {k: v.contiguous().cpu() for k, v in tensors.items()}
+        partial.write_bytes(save(held, {"training": json.dumps(story)}))
         os.replace(partial, path)
 
     def load(self, path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from isthmus.checks import blocks, check_embeddings, check_groups, check_pairs, unit_rows
+from isthmus.checks import blocks, check_embeddings, check_pairs, unit_rows
 from isthmus.measure.statistics import GapStatistics
 
 _FLOATS = (np.float64, np.float32)
@@ -21,6 +21,7 @@ class PairedAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     any length and come out at unit length. float32 stays float32.
     """
 
+    @abstractmethod
     def fit(self, X: Any, Y: Any, *, groups: Any = None) -> Self:
         """Learn from paired embeddings.
 
@@ -41,9 +42,6 @@ class PairedAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         ValueError
             Shapes differ, n < 2, or a row is zero or not finite.
         """
-        X, Y = self._check_fit(X, Y)
-        self._learn(X, Y, np.arange(len(X)) if groups is None else check_groups(groups, len(X)))
-        return self
 
     def transform(self, X: Any, Y: Any = None) -> Any:
         """Map embeddings of the first modality, and of the second if given.
@@ -75,10 +73,6 @@ class PairedAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         return self._transform(Y, "y")
 
     @abstractmethod
-    def _learn(self, X: Any, Y: Any, group: np.ndarray) -> None:
-        """Set the learned attributes from checked pairs."""
-
-    @abstractmethod
     def _map(self, unit: np.ndarray, modality: str) -> np.ndarray:
         """Map unit rows (n, dim) of one modality; the caller scales the result."""
 
@@ -90,7 +84,10 @@ class PairedAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
     def _check(self, X: Any, reset: bool) -> Any:
         if not _is_lazy(X):
-            return validate_data(self, X, reset=reset, dtype=_FLOATS, ensure_min_samples=2 if reset else 1)
+            least = 2 if reset else 1
+            return validate_data(
+                self, X, reset=reset, dtype=_FLOATS, ensure_min_samples=least, ensure_min_features=least
+            )
         return validate_data(self, X, reset=reset, skip_check_array=True)
 
     def _transform(self, rows: Any, modality: str) -> np.ndarray:
@@ -120,16 +117,6 @@ class AffineAligner(PairedAligner):
         Added after the matrix.
     """
 
-    def _learn(self, X: Any, Y: Any, group: np.ndarray) -> None:
-        statistics = GapStatistics(covariance=self._needs_covariance).update(X, Y)
-        self._solve(statistics)
-
-    _needs_covariance = True
-
-    @abstractmethod
-    def _solve(self, statistics: GapStatistics) -> None:
-        """Set matrices and offsets from the means and covariances of unit rows."""
-
     def _set(self, modality: str, matrix: np.ndarray | None, offset: np.ndarray) -> None:
         setattr(self, f"{modality}_matrix_", matrix)
         setattr(self, f"{modality}_offset_", offset)
@@ -142,6 +129,22 @@ class AffineAligner(PairedAligner):
     @property
     def _n_features_out(self) -> int:
         return len(self.x_offset_)
+
+
+class MomentAligner(AffineAligner):
+    """An affine aligner that follows from means and covariances, so that one pass over the pairs is enough."""
+
+    _needs_covariance = True
+
+    def fit(self, X: Any, Y: Any, *, groups: Any = None) -> Self:
+        """Learn from paired embeddings X and Y, of shape (n, dim) each; `groups` does not matter here."""
+        X, Y = self._check_fit(X, Y)
+        self._solve(GapStatistics(covariance=self._needs_covariance).update(X, Y))
+        return self
+
+    @abstractmethod
+    def _solve(self, statistics: GapStatistics) -> None:
+        """Set matrices and offsets from the means and covariances of unit rows."""
 
 
 def _is_lazy(rows: Any) -> bool:

@@ -45,7 +45,7 @@ def save_aligner(aligner: PairedAligner, path: str | Path, *, verified: dict[str
     >>> load_aligner(path)
     MeanCollapse()
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
     from sklearn.utils.validation import check_is_fitted
 
     check_is_fitted(aligner)
@@ -72,7 +72,7 @@ def save_aligner(aligner: PairedAligner, path: str | Path, *, verified: dict[str
     }
     path = Path(path)
     partial = path.with_name(path.name + ".writing")
-    save_file(tensors, partial, {"isthmus": json.dumps(story, sort_keys=True)})
+    partial.write_bytes(save(tensors, {"isthmus": json.dumps(story, sort_keys=True)}))
     os.replace(partial, path)
 
 
@@ -89,6 +89,9 @@ def load_aligner(path: str | Path) -> PairedAligner:
     story, tensors = _read(Path(path))
     params = {k: _record(k, v) for k, v in story["params"].items()}
     aligner = make_aligner(story["aligner"], **params)
+    for name in (*story["learned"], *tensors):
+        if not name.split(".")[0].endswith("_"):
+            raise ValueError(f"{path} has an unknown learned attribute {name!r}")
     for name, value in story["learned"].items():
         if f"{name}.0" in tensors:
             value = [tensors.pop(f"{name}.{i}") for i in range(value)]

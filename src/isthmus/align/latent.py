@@ -72,10 +72,13 @@ class LatentModel:
         Of the unit rows of x and y.
     covariances : ndarray of shape (3, dim, dim)
         Of x, of y, and of x with y.
+    common : ndarray of shape (dim, dim)
+        Noise common to both: half the covariance of ``x - y``. It comes from pairs alone, in whose
+        difference what they share cancels exactly; unpaired rows would bring its sampling error back.
     """
 
-    def __init__(self, means: np.ndarray, covariances: np.ndarray):
-        self.means, self.covariances = means, covariances
+    def __init__(self, means: np.ndarray, covariances: np.ndarray, common: np.ndarray):
+        self.means, self.covariances, self.common = means, covariances, common
         self.shared = (covariances[2] + covariances[2].T) / 2
         self._noises: dict[str, tuple[np.ndarray, ...]] = {}
         self._whitenings: dict[tuple[str, float], Whitening] = {}
@@ -83,7 +86,9 @@ class LatentModel:
     @classmethod
     def of(cls, statistics: GapStatistics, extra: list[Unpaired | None], dtype: Any = np.float64) -> Self:
         """Build the model from statistics of pairs and of unpaired rows of x and y."""
-        means, covariances = statistics.means.copy(), statistics.covariances.copy()
+        means, covariances = statistics.means.copy(), statistics.covariances
+        x, y, across = covariances
+        common = (x + y - across - across.T) / 2
         for k, more in enumerate(extra):
             if more is not None:
                 n, mean, covariance = more
@@ -91,7 +96,7 @@ class LatentModel:
                 shift = mean - means[k]
                 covariances[k] += share * (covariance - covariances[k] + (1 - share) * np.outer(shift, shift))
                 means[k] += share * shift
-        return cls(means.astype(dtype), covariances.astype(dtype))
+        return cls(means.astype(dtype), covariances.astype(dtype), common.astype(dtype))
 
     @cached_property
     def loadings(self) -> np.ndarray:
@@ -123,7 +128,8 @@ class LatentModel:
         """``N^-1 R`` (dim, rank), and the eigenvalues and vectors of ``R' N^-1 R``."""
         if which not in self._noises:
             x, y, _ = self.covariances
-            value, vector = np.linalg.eigh({"x": x, "y": y, "common": (x + y) / 2}[which] - self.shared)
+            noises = {"x": x - self.shared, "y": y - self.shared, "common": self.common}
+            value, vector = np.linalg.eigh(noises[which])
             self._noises[which] = np.maximum(value, 0), vector, vector.T @ self.loadings
         value, vector, loadings = self._noises[which]
         mean = value.mean()

@@ -135,9 +135,6 @@ class NonLinearAligner(PairedAligner):
         self.weights_ = [p.detach().cpu().numpy() for m in layers for p in (m.weight.T.contiguous(), m.bias)]
         return self
 
-    def _learn(self, X: Any, Y: Any, group: np.ndarray) -> None:
-        raise AssertionError("fit is its own")
-
     def _map(self, unit: np.ndarray, modality: str) -> np.ndarray:
         if modality == "y":
             return unit

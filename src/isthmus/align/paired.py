@@ -4,11 +4,11 @@ from typing import Literal
 
 import numpy as np
 
-from isthmus.align.affine import AffineAligner, power
+from isthmus.align.affine import MomentAligner, power
 from isthmus.measure.statistics import GapStatistics
 
 
-class MeanShift(AffineAligner):
+class MeanShift(MomentAligner):
     """Move both modalities towards each other along the gap.
 
     Parameters
@@ -42,7 +42,7 @@ class MeanShift(AffineAligner):
         self._set("y", None, half)
 
 
-class LinearMap(AffineAligner):
+class LinearMap(MomentAligner):
     """Ridge regression of the second modality on the first; the second stays as it is.
 
     Parameters
@@ -102,7 +102,7 @@ def _gcv_error(value: np.ndarray, rotated: np.ndarray, total: float, n: int):
     return error
 
 
-class Procrustes(AffineAligner):
+class Procrustes(MomentAligner):
     """The rotation, after the means are brought together, that takes X nearest to Y; Y stays as it is.
 
     A rotation keeps every distance within X.
@@ -127,7 +127,7 @@ class Procrustes(AffineAligner):
         self._set("y", None, np.zeros_like(y_mean))
 
 
-class RegularizedCCA(AffineAligner):
+class RegularizedCCA(MomentAligner):
     """Canonical correlation analysis with a ridge, both modalities projected on what they share.
 
     Each modality is centred, whitened with a ridge, rotated to the canonical

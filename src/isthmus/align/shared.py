@@ -101,7 +101,8 @@ class SharedSpace(AffineAligner):
         groups : array-like of shape (n,), optional
             The item of each pair; cross-validation holds out whole items.
         unpaired_x, unpaired_y : array-like of shape (m, dim), optional
-            More embeddings of either modality: they improve its mean and covariance.
+            More embeddings of either modality: they improve its mean, and its covariance where noise is
+            "separate".
 
         Returns
         -------
@@ -131,9 +132,6 @@ class SharedSpace(AffineAligner):
             statistics = folds.total
         self._place(LatentModel.of(statistics, extra))
         return self
-
-    def _solve(self, statistics: GapStatistics) -> None:
-        raise AssertionError("fit is its own")
 
     def _place(self, model: LatentModel) -> None:
         (x_matrix, x_offset), (y_matrix, y_offset) = model.maps(self.dials_, self.target)

@@ -5,7 +5,7 @@ from typing import Any, Self
 import numpy as np
 
 from isthmus.align.affine import AffineAligner
-from isthmus.measure.statistics import GapStatistics, unit_blocks
+from isthmus.measure.statistics import unit_blocks
 
 
 class MeanCollapse(AffineAligner):
@@ -41,7 +41,3 @@ class MeanCollapse(AffineAligner):
             total = sum(np.ones(len(a)) @ a for a, _ in unit_blocks(rows, rows))
             self._set(modality, None, -total / len(rows))
         return self
-
-    def _solve(self, statistics: GapStatistics) -> None:
-        for modality, mean in zip("xy", statistics.means, strict=True):
-            self._set(modality, None, -mean)

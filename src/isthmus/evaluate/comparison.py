@@ -113,7 +113,7 @@ def compare(
     groups: Any = None,
     aligners: Sequence[str] | Mapping[str, PairedAligner] | None = None,
     protocol: Protocol | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> Comparison:
     """Cross-validate aligners over items, and say what each gains and what it costs.
 
@@ -130,7 +130,7 @@ def compare(
     protocol : Protocol, optional
         Folds, the recall to keep, seed.
     progress : callable, optional
-        Told what is being fitted.
+        Called with fits done, fits in all, and what is being fitted.
 
     Returns
     -------
@@ -174,7 +174,7 @@ def cross_validate(
     splits: Sequence[np.ndarray],
     protocol: Protocol,
     fit: Fit | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> Comparison:
     """Fit every aligner on each split's training rows, and measure it on the others.
 
@@ -193,7 +193,7 @@ def cross_validate(
     fit : callable, optional
         Fits ``(name, aligner, x, y, group)`` in place of ``aligner.fit``, to checkpoint it.
     progress : callable, optional
-        Told what is being fitted.
+        Called with fits done, fits in all, and what is being fitted.
 
     Returns
     -------
@@ -215,7 +215,8 @@ def cross_validate(
                 mapped[name] = unit_rows(x_test, np.float32), unit_rows(y_test, np.float32)
             else:
                 if progress is not None:
-                    progress(f"{name}, split {k + 1} of {len(splits)}")
+                    done = k * len(estimators) + len(mapped) - 1
+                    progress(done, len(splits) * len(estimators), f"{name}, fold {k + 1} of {len(splits)}")
                 pairs = _rows(x, train), _rows(y, train)
                 aligner = fit(name, clone(estimators[name]), *pairs, items.group[train])
                 seconds[name].append(perf_counter() - start)

@@ -4,5 +4,6 @@ from isthmus.store.arrays import ShardedRows
 from isthmus.store.opening import open_embeddings, open_pairs
 from isthmus.store.pairs import Pairs
 from isthmus.store.store import Store
+from isthmus.store.writing import write_mapped
 
-__all__ = ["Pairs", "ShardedRows", "Store", "open_embeddings", "open_pairs"]
+__all__ = ["Pairs", "ShardedRows", "Store", "open_embeddings", "open_pairs", "write_mapped"]

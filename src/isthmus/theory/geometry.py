@@ -17,8 +17,8 @@ class Geometry:
     cone: float = 0.52  # mean cosine within each modality
     alignment: float = 0.31  # mean cosine of pairs
     gap_dimensions: int = 4  # axes that hold the means, outside the span of everything that varies
-    shared_dimension: float = 20  # effective dimension of what a pair shares
-    noise_dimension: float = 65  # effective dimension of each part of the alignment noise
+    shared_dimension: float = 30  # effective dimension of what a pair shares
+    noise_dimension: float = 75  # effective dimension of each part of the alignment noise
     noise_overlap: float = 0.1  # share of the noise that lies along the directions of what is shared
 
 

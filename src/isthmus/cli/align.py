@@ -1,0 +1,151 @@
+"""isthmus align"""
+
+import json
+import shutil
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from cyclopts import Parameter
+
+from isthmus.align import NonLinearAligner, PairedAligner, save_aligner
+from isthmus.cli.show import progress_bar, say, show
+from isthmus.evaluate import CLOSED_FORM, Protocol, configured, cross_validate, hold_out
+from isthmus.measure import find_items
+from isthmus.store import open_pairs
+from isthmus.training import TrainingConfig
+
+
+@dataclass
+class Settings:
+    """Options of `isthmus align`.
+
+    Parameters
+    ----------
+    groups : str
+        The item of each row, as for `isthmus measure`.
+    option : list of str
+        NAME=VALUE of the aligner, such as strength=8, or of its training, such as epochs=50; may be repeated.
+    held_out : float
+        Share of the items that it is verified on.
+    keep_recall : float
+        Share of the raw mean R@1 below which it counts as collapsed; SharedSpace aims at it.
+    seed : int
+        Of the split, the aligner and the resamples.
+    """
+
+    groups: str | None = None
+    option: Annotated[list[str] | None, Parameter(negative="")] = None
+    held_out: float = 0.2
+    keep_recall: float = 0.99
+    seed: int = 0
+
+
+def align(
+    x: str,
+    y: str | None = None,
+    /,
+    *,
+    out: Path,
+    aligner: str = "shared",
+    settings: Annotated[Settings, Parameter("*")] = Settings(),  # noqa: B008
+    as_json: Annotated[bool, Parameter("--json", negative="")] = False,
+    report: Path | None = None,
+) -> None:
+    """Fit one aligner, verify it on held-out pairs, and save it.
+
+    It is fitted on a training split, measured on the items that were held out, then fitted on all
+    pairs and saved. `--aligner nonlinear` resumes where it was stopped.
+
+    Parameters
+    ----------
+    x : str
+        Embeddings of the first modality, as for `isthmus measure`.
+    y : str
+        Embeddings of the second modality.
+    out : Path
+        File to save the aligner in (.safetensors).
+    aligner : str
+        collapse, shift, linear, procrustes, cca, shared or nonlinear.
+    as_json : bool
+        Print one JSON object.
+    report : Path
+        Also write an HTML report, with the closed-form aligners beside this one.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    protocol = Protocol(held_out=settings.held_out, keep_recall=settings.keep_recall, seed=settings.seed)
+    estimator = _with_options(configured(aligner, protocol), settings.option or [])
+    pairs = open_pairs(x, y, groups=settings.groups)
+    items = find_items(pairs.x, pairs.y, pairs.groups)
+    scratch = out.with_name(out.name + ".partial")
+    others = [name for name in CLOSED_FORM if name != aligner] if report is not None else []
+    with progress_bar(aligner) as advance:
+        fit = _Fit(scratch, advance)
+        comparison = cross_validate(
+            pairs.x,
+            pairs.y,
+            items,
+            estimators={aligner: estimator} | {name: configured(name, protocol) for name in others},
+            splits=[hold_out(items, protocol)],
+            protocol=protocol,
+            fit=fit,
+        )
+        fit.stage = "all"
+        fitted = fit(aligner, estimator, pairs.x, pairs.y, items.group)
+    verdict = comparison.verdicts[aligner]
+    save_aligner(fitted, out, verified=comparison.to_dict())
+    shutil.rmtree(scratch, ignore_errors=True)
+    show({"out": str(out)} | comparison.to_dict() if as_json else comparison, as_json=as_json)
+    if verdict.collapsed:
+        say(
+            f"[red]{aligner} collapsed[/red]: on held-out pairs it keeps {verdict.kept_recall.value:.1%} of "
+            f"the raw mean R@1, less than the {protocol.keep_recall:.0%} asked for"
+        )
+    say(f"aligner: {out}")
+    if report is not None:
+        from isthmus.report import write_report
+
+        write_report(comparison, report, aligner=aligner, names=pairs.names, aligner_path=str(out))
+        say(f"report: {report}")
+
+
+class _Fit:
+    """Fits an aligner; one that trains is checkpointed in the scratch folder and shows its epochs."""
+
+    def __init__(self, scratch: Path, advance: Any):
+        self.scratch, self.advance, self.stage = scratch, advance, "split"
+
+    def __call__(self, name: str, aligner: PairedAligner, x: Any, y: Any, group: np.ndarray) -> PairedAligner:
+        if not isinstance(aligner, NonLinearAligner):
+            return aligner.fit(x, y, groups=group)
+        return aligner.fit(
+            x,
+            y,
+            groups=group,
+            checkpoint=self.scratch / f"{self.stage}.safetensors",
+            progress=lambda p: self.advance(
+                p.epoch, p.epochs, f"({self.stage}) epoch {p.epoch}, loss {p.loss:.4f}"
+            ),
+        )
+
+
+def _with_options(aligner: PairedAligner, options: list[str]) -> PairedAligner:
+    """Set NAME=VALUE options: parameters of the aligner, or of its training."""
+    trained = isinstance(aligner, NonLinearAligner)
+    known = [name for name in aligner.get_params() if name != "training"]
+    of_training = [field.name for field in fields(TrainingConfig)] if trained else []
+    for option in options:
+        name, found, text = option.partition("=")
+        if not found or name not in known + of_training:
+            expected = ", ".join(known + of_training) or "none"
+            raise ValueError(f"--option takes NAME=VALUE with a NAME of {expected}; got {option!r}")
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = text
+        if name in of_training:
+            aligner.set_params(training=replace(aligner.training or TrainingConfig(), **{name: value}))
+        else:
+            aligner.set_params(**{name: tuple(value) if isinstance(value, list) else value})
+    return aligner

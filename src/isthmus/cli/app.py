@@ -1,0 +1,46 @@
+"""The commands, and what every one of them does at its end: messages and exit codes."""
+
+import os
+import sys
+
+from cyclopts import App, CycloptsError
+
+import isthmus
+
+_COMMANDS = {
+    "measure": "Measure the gap between two modalities, and how well each finds the other.",
+    "compare": "Compare aligners on held-out pairs: what each gains, and what it costs.",
+    "align": "Fit one aligner, verify it on held-out pairs, and save it.",
+    "apply": "Map embeddings with a saved aligner.",
+    "demo": "Measure, compare, align and apply on simulated embeddings, with a report.",
+}
+
+app = App(
+    name="isthmus",
+    help="Measure the modality gap of paired embeddings, close it, and prove what it cost.",
+    version=isthmus.__version__,
+    help_format="markdown",
+    exit_on_error=False,
+)
+for _name, _help in _COMMANDS.items():
+    app.command(f"isthmus.cli.{_name}:{_name}", name=_name, help=_help)  # imported when it is called
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 2 bad usage or input, 130 interrupted."""
+    try:
+        app()
+    except CycloptsError:
+        sys.exit(2)  # it has said why
+    except (ValueError, OSError, ImportError) as error:
+        if os.environ.get("ISTHMUS_TRACEBACK"):
+            raise
+        sys.exit(_complain(error))
+    except KeyboardInterrupt:
+        print("isthmus: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def _complain(error: Exception) -> int:
+    print(f"isthmus: {error}", file=sys.stderr)
+    return 2

@@ -1,0 +1,67 @@
+"""isthmus compare"""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from isthmus.cli.show import progress_bar, say, show
+from isthmus.evaluate import Protocol
+from isthmus.evaluate import compare as compare_aligners
+from isthmus.store import open_pairs
+
+
+def compare(
+    x: str,
+    y: str | None = None,
+    /,
+    *,
+    groups: str | None = None,
+    aligner: Annotated[list[str] | None, Parameter(negative="")] = None,
+    folds: int = 5,
+    keep_recall: float = 0.99,
+    seed: int = 0,
+    as_json: Annotated[bool, Parameter("--json", negative="")] = False,
+    report: Path | None = None,
+) -> None:
+    """Compare aligners on held-out pairs: what each gains, and what it costs.
+
+    Parameters
+    ----------
+    x : str
+        Embeddings of the first modality, as for `isthmus measure`.
+    y : str
+        Embeddings of the second modality.
+    groups : str
+        The item of each row, as for `isthmus measure`; an item is never split between training and test.
+    aligner : list of str
+        Which to compare with the raw embeddings: collapse, shift, linear, procrustes, cca, shared,
+        nonlinear; may be repeated. By default all.
+    folds : int
+        Of the cross-validation over items.
+    keep_recall : float
+        Share of the raw mean R@1 below which an aligner counts as collapsed.
+    seed : int
+        Of the folds and the resamples.
+    as_json : bool
+        Print one JSON object.
+    report : Path
+        Also write an HTML report on the best aligner.
+    """
+    pairs = open_pairs(x, y, groups=groups)
+    protocol = Protocol(folds=folds, keep_recall=keep_recall, seed=seed)
+    with progress_bar("comparing") as advance:
+        comparison = compare_aligners(
+            pairs.x,
+            pairs.y,
+            groups=pairs.groups,
+            aligners=aligner,
+            protocol=protocol,
+            progress=lambda done, total, text: advance(done, total, text),
+        )
+    show(comparison, as_json=as_json)
+    if report is not None:
+        from isthmus.report import write_report
+
+        write_report(comparison, report, names=pairs.names)
+        say(f"report: {report}")
