@@ -94,10 +94,29 @@ def check_embeddings(x: Any, name: str = "x", dim: int | None = None) -> Any:
 def check_matrix(x: Any, name: str) -> Any:
     """Return `x` as a non-empty floating-point array of shape (n, dim), its rows not yet looked at.
 
+    Parameters
+    ----------
+    x : array-like of shape (n, dim)
+        Embeddings.
+    name : str
+        What to call it in an error.
+
+    Returns
+    -------
+    array of shape (n, dim)
+        float16, float32 or float64; integers become float64.
+
     Raises
     ------
     ValueError
         It has another number of dimensions, holds objects, or is empty.
+
+    Examples
+    --------
+    >>> check_matrix([1.0, 2.0], "x")
+    Traceback (most recent call last):
+    ...
+    ValueError: x must have shape (n, dim), got (2,)
     """
     if hasattr(x, "detach"):  # a torch tensor
         x = x.detach().cpu().numpy()
@@ -116,12 +135,26 @@ def check_matrix(x: Any, name: str) -> Any:
 
 
 def check_rows(x: Any, name: str) -> None:
-    """Raise if any row of `x`, of shape (n, dim), is zero or not finite.
+    """Raise if any row of `x` is zero or not finite.
+
+    Parameters
+    ----------
+    x : array of shape (n, dim)
+        Embeddings, read block by block.
+    name : str
+        What to call it in an error.
 
     Raises
     ------
     ValueError
         Saying how many rows are at fault, which kind, and which is the first.
+
+    Examples
+    --------
+    >>> check_rows(np.array([[1.0, np.nan]]), "x")
+    Traceback (most recent call last):
+    ...
+    ValueError: x has 1 NaN or infinite row, the first is row 0
     """
     bad = {_NOT_FINITE: 0, "zero": 0}
     first: dict[str, int] = {}
@@ -180,7 +213,19 @@ def check_groups(groups: Any, n: int, name: str = "groups") -> np.ndarray:
 
 
 def blocks(n: int, dim: int, size: int | None = None) -> Iterator[slice]:
-    """Yield slices that cover `n` rows of width `dim`, each of `size` rows or about `BLOCK_BYTES`.
+    """Yield slices that cover `n` rows of width `dim`.
+
+    Parameters
+    ----------
+    n, dim : int
+        Rows and their width.
+    size : int, optional
+        Rows of a slice; by default, about `BLOCK_BYTES` of them in float32.
+
+    Yields
+    ------
+    slice
+        Consecutive rows.
 
     Examples
     --------
@@ -193,9 +238,19 @@ def blocks(n: int, dim: int, size: int | None = None) -> Iterator[slice]:
 
 
 def unit_rows(x: Any, dtype: Any = np.float64) -> np.ndarray:
-    """Return the rows of `x`, of shape (n, dim), scaled to unit length, as a new array of `dtype`.
+    """Return rows scaled to unit length.
 
-    A zero row has no direction and stays zero.
+    Parameters
+    ----------
+    x : array-like of shape (n, dim)
+        Embeddings.
+    dtype : dtype, default=float64
+        Of the result, and of the arithmetic.
+
+    Returns
+    -------
+    ndarray of shape (n, dim)
+        A new array. A zero row has no direction and stays zero.
 
     Examples
     --------
@@ -209,7 +264,17 @@ def unit_rows(x: Any, dtype: Any = np.float64) -> np.ndarray:
 
 
 def row_norms(x: np.ndarray) -> np.ndarray:
-    """Return the Euclidean norm of each row of `x`, shape (n,), also where squares over- or underflow.
+    """Return the Euclidean norm of each row, also where squares over- or underflow.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, dim)
+        float32 or float64.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Norms, NaN or infinite where the row is.
 
     Examples
     --------

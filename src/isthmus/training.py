@@ -102,6 +102,10 @@ def train(
     ------
     ValueError
         The checkpoint is of another task or config, or the loss is not finite.
+
+    Examples
+    --------
+    See :class:`isthmus.align.NonLinearAligner`, whose fit is one call of this.
     """
     import torch
 

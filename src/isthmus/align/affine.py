@@ -21,6 +21,13 @@ class PairedAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     any length and come out at unit length. float32 stays float32.
     """
 
+    n_features_in_: int
+
+    @property
+    @abstractmethod
+    def _n_features_out(self) -> int:
+        """Width of what ``transform`` returns."""
+
     @abstractmethod
     def fit(self, X: Any, Y: Any, *, groups: Any = None) -> Self:
         """Learn from paired embeddings.
@@ -117,6 +124,8 @@ class AffineAligner(PairedAligner):
         Added after the matrix.
     """
 
+    x_offset_: np.ndarray
+
     def _set(self, modality: str, matrix: np.ndarray | None, offset: np.ndarray) -> None:
         setattr(self, f"{modality}_matrix_", matrix)
         setattr(self, f"{modality}_offset_", offset)
@@ -132,7 +141,7 @@ class AffineAligner(PairedAligner):
 
 
 class MomentAligner(AffineAligner):
-    """An affine aligner that follows from means and covariances, so that one pass over the pairs is enough."""
+    """An affine aligner that follows from means and covariances: one pass over the pairs is enough."""
 
     _needs_covariance = True
 

@@ -79,12 +79,31 @@ def save_aligner(aligner: PairedAligner, path: str | Path, *, verified: dict[str
 def load_aligner(path: str | Path) -> PairedAligner:
     """Read an aligner that :func:`save_aligner` wrote; never executes code from the file.
 
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    PairedAligner
+        Fitted.
+
     Raises
     ------
     FileNotFoundError
         There is no such file.
     ValueError
         It is not a file of an aligner, is corrupt, or was written by a later version.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from isthmus.align import MeanShift
+    >>> path = Path(tempfile.mkdtemp()) / "shift.safetensors"
+    >>> save_aligner(MeanShift(strength=0.5).fit(np.eye(3), np.ones((3, 3))), path)
+    >>> load_aligner(path).strength
+    0.5
     """
     story, tensors = _read(Path(path))
     params = {k: _record(k, v) for k, v in story["params"].items()}
@@ -102,7 +121,34 @@ def load_aligner(path: str | Path) -> PairedAligner:
 
 
 def read_verification(path: str | Path) -> dict[str, Any] | None:
-    """Return what the aligner in `path` was verified to do, or None."""
+    """Return what a saved aligner was verified to do.
+
+    Parameters
+    ----------
+    path : str or Path
+        The aligner's file.
+
+    Returns
+    -------
+    dict or None
+        Figures on held-out pairs by aligner ("raw" and its own name), as JSON has them.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        It is not a file of an aligner.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from isthmus.align import MeanCollapse
+    >>> path = Path(tempfile.mkdtemp()) / "collapse.safetensors"
+    >>> save_aligner(MeanCollapse().fit(np.eye(3), np.ones((3, 3))), path, verified={"rmg": 0.4})
+    >>> read_verification(path)
+    {'rmg': 0.4}
+    """
     return _read(Path(path))[0]["verified"]
 
 

@@ -182,4 +182,5 @@ class Whitening:
         if self.noise == "common":
             weight = (self.evidence[0] / (self.evidence[0] + 1)) ** strength
             return x * weight, y * weight
+        assert self.turn is not None
         return x / (strength + self.evidence[0]), (y / (strength + self.evidence[1])) @ self.turn.T

@@ -22,6 +22,18 @@ ALIGNERS: dict[str, type[PairedAligner]] = {
 def make_aligner(name: str, **params: Any) -> PairedAligner:
     """Return an unfitted aligner by name.
 
+    Parameters
+    ----------
+    name : str
+        A key of :data:`ALIGNERS`.
+    **params
+        Of the aligner.
+
+    Returns
+    -------
+    PairedAligner
+        Unfitted.
+
     Raises
     ------
     ValueError

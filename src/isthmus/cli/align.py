@@ -94,7 +94,10 @@ def align(
         fit.stage = "all"
         fitted = fit(aligner, estimator, pairs.x, pairs.y, items.group)
     verdict = comparison.verdicts[aligner]
-    save_aligner(fitted, out, verified=comparison.to_dict())
+    held = {name: comparison.verdicts[name].to_dict() for name in ("raw", aligner)}
+    for figures in held.values():
+        del figures["fit_seconds"]  # the same run gives the same file
+    save_aligner(fitted, out, verified=held)
     shutil.rmtree(scratch, ignore_errors=True)
     show({"out": str(out)} | comparison.to_dict() if as_json else comparison, as_json=as_json)
     if verdict.collapsed:
@@ -132,9 +135,9 @@ class _Fit:
 
 def _with_options(aligner: PairedAligner, options: list[str]) -> PairedAligner:
     """Set NAME=VALUE options: parameters of the aligner, or of its training."""
-    trained = isinstance(aligner, NonLinearAligner)
     known = [name for name in aligner.get_params() if name != "training"]
-    of_training = [field.name for field in fields(TrainingConfig)] if trained else []
+    training = aligner.training or TrainingConfig() if isinstance(aligner, NonLinearAligner) else None
+    of_training = [field.name for field in fields(TrainingConfig)] if training else []
     for option in options:
         name, found, text = option.partition("=")
         if not found or name not in known + of_training:
@@ -144,8 +147,9 @@ def _with_options(aligner: PairedAligner, options: list[str]) -> PairedAligner:
             value = json.loads(text)
         except json.JSONDecodeError:
             value = text
-        if name in of_training:
-            aligner.set_params(training=replace(aligner.training or TrainingConfig(), **{name: value}))
+        if training and name in of_training:
+            training = replace(training, **{name: value})
+            aligner.set_params(training=training)
         else:
             aligner.set_params(**{name: tuple(value) if isinstance(value, list) else value})
     return aligner

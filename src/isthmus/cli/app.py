@@ -21,6 +21,7 @@ app = App(
     version=isthmus.__version__,
     help_format="markdown",
     exit_on_error=False,
+    suppress_keyboard_interrupt=False,
 )
 for _name, _help in _COMMANDS.items():
     app.command(f"isthmus.cli.{_name}:{_name}", name=_name, help=_help)  # imported when it is called
@@ -29,7 +30,7 @@ for _name, _help in _COMMANDS.items():
 def main() -> None:
     """Run the command line and exit: 0 done, 2 bad usage or input, 130 interrupted."""
     try:
-        app()
+        app(sys.argv[1:])
     except CycloptsError:
         sys.exit(2)  # it has said why
     except (ValueError, OSError, ImportError) as error:

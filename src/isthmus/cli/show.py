@@ -1,7 +1,7 @@
 """What the verbs print: results to standard output, progress to standard error."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,7 +25,7 @@ def say(message: str) -> None:
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Any]:
+def progress_bar(title: str) -> Generator[Any]:
     """Show a bar on a terminal while the block runs; yields ``advance(done, total, text="")``."""
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()

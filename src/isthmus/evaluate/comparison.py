@@ -199,6 +199,17 @@ def cross_validate(
     -------
     Comparison
         Verdicts, and the held-out rows of the first split.
+
+    Examples
+    --------
+    >>> from isthmus.theory import sample
+    >>> x, y, _ = sample(100)
+    >>> items, protocol = find_items(x, y), Protocol()
+    >>> found = cross_validate(
+    ...     x, y, items, estimators={}, splits=[hold_out(items, protocol)], protocol=protocol
+    ... )
+    >>> len(found.held_out.rows)
+    20
     """
     fit = fit or _fit
     replicated: dict[str, list[Replicated]] = {name: [] for name in ("raw", *estimators)}
@@ -231,10 +242,28 @@ def cross_validate(
 def hold_out(items: Items, protocol: Protocol) -> np.ndarray:
     """Return which rows a single split holds out: about ``protocol.held_out`` of the items.
 
+    Parameters
+    ----------
+    items : Items
+        Of the pairs.
+    protocol : Protocol
+        Share to hold out, and seed.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+        True for held-out rows: whole items.
+
     Raises
     ------
     ValueError
         There are fewer than 2 items on either side.
+
+    Examples
+    --------
+    >>> items = find_items(np.eye(10), np.eye(10))
+    >>> int(hold_out(items, Protocol(held_out=0.3)).sum())
+    3
     """
     held = round(protocol.held_out * items.count)
     if held < 2 or items.count - held < 2:
@@ -312,6 +341,18 @@ def _estimators(
 
 def configured(name: str, protocol: Protocol) -> PairedAligner:
     """Return an unfitted aligner by name, told what the protocol asks for.
+
+    Parameters
+    ----------
+    name : str
+        As on the command line.
+    protocol : Protocol
+        The recall to keep, and the seed.
+
+    Returns
+    -------
+    PairedAligner
+        Unfitted.
 
     Raises
     ------

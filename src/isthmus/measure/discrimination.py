@@ -118,7 +118,19 @@ def k_occurrence(queries: Any, gallery: Any, *, k: int = 10) -> np.ndarray:
 
 
 def recall_at(ranks: np.ndarray, k: int) -> float:
-    """Share of queries with a right answer among their `k` nearest, in [0, 1].
+    """Share of queries with a right answer among their `k` nearest.
+
+    Parameters
+    ----------
+    ranks : ndarray of int, shape (n,)
+        Of each query's best right answer, from :func:`retrieval_ranks`.
+    k : int
+        Length of each query's list.
+
+    Returns
+    -------
+    float
+        In [0, 1].
 
     Examples
     --------
@@ -129,7 +141,17 @@ def recall_at(ranks: np.ndarray, k: int) -> float:
 
 
 def mean_reciprocal_rank(ranks: np.ndarray) -> float:
-    """Mean of 1 / rank of each query's best right answer, in (0, 1].
+    """Mean of 1 / rank of each query's best right answer.
+
+    Parameters
+    ----------
+    ranks : ndarray of int, shape (n,)
+        From :func:`retrieval_ranks`.
+
+    Returns
+    -------
+    float
+        In (0, 1].
 
     Examples
     --------
@@ -140,7 +162,25 @@ def mean_reciprocal_rank(ranks: np.ndarray) -> float:
 
 
 def hubness(queries: Any, gallery: Any, *, k: int = 10) -> float:
-    """Skewness of :func:`k_occurrence`: 0 where all are found equally often, large where few always are.
+    """Skewness of :func:`k_occurrence`: whether a few rows are everyone's neighbour.
+
+    Parameters
+    ----------
+    queries : array of shape (n, dim)
+        Embeddings that search.
+    gallery : array of shape (m, dim)
+        Embeddings that are searched.
+    k : int, default=10
+        Length of each query's list.
+
+    Returns
+    -------
+    float
+        0 where all are found equally often, 1 to 5 in common embeddings, more where hubs rule.
+
+    References
+    ----------
+    .. [1] Radovanovic, Nanopoulos and Ivanovic, "Hubs in Space", JMLR 2010, section 2.
 
     Examples
     --------

@@ -155,6 +155,7 @@ def _write_safetensors(mapped: Path, target: Path, source: Path, name: str | Non
 
     with safe_open(source, framework="numpy") as held:
         name = name or next(k for k in held.keys() if len(held.get_slice(k).get_shape()) == 2)  # noqa: SIM118
+    assert name is not None
     save_file({name: np.load(mapped, mmap_mode="r")}, target)
 
 
