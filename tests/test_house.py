@@ -13,7 +13,8 @@ from numpydoc.docscrape import FunctionDoc
 import isthmus
 
 ROOMS = (
-    "checks training sources encoders store measure align theory decode evaluate report explore cli".split()
+    *("checks", "training", "sources", "encoders", "store", "measure", "align", "theory"),
+    *("decode", "evaluate", "report", "explore", "cli"),
 )
 SOURCE = Path(isthmus.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
@@ -77,7 +78,9 @@ def public():
     for room in ("align", "evaluate", "measure", "report", "store", "theory", "training", "checks"):
         module = importlib.import_module(f"isthmus.{room}")
         named = getattr(module, "__all__", None) or [
-            n for n, o in vars(module).items() if not n.startswith("_") and getattr(o, "__module__", "") == module.__name__
+            n
+            for n, o in vars(module).items()
+            if not n.startswith("_") and getattr(o, "__module__", "") == module.__name__
         ]
         for name in named:
             thing = getattr(module, name)

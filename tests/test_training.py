@@ -116,5 +116,5 @@ def test_corrupt_checkpoint_is_named(tmp_path):
 
 
 def test_diverging_loss_says_what_to_try():
-    with pytest.raises(ValueError, match="training loss is .* try a learning_rate below"):
+    with pytest.raises(ValueError, match=r"training loss is .* try a learning_rate below"):
         train(network(), Line(), config=TrainingConfig(learning_rate=1e30, warmup=0, epochs=5))

@@ -43,10 +43,10 @@ def test_corrupt_and_foreign_files_are_named(saved, tmp_path):
         load_aligner(tmp_path / "none")
     whole = saved.read_bytes()
     saved.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match="aligner.safetensors is not a readable safetensors file"):
+    with pytest.raises(ValueError, match=r"aligner\.safetensors is not a readable safetensors file"):
         load_aligner(saved)
     save_file({"w": np.eye(2)}, saved)
-    with pytest.raises(ValueError, match="aligner.safetensors holds no aligner"):
+    with pytest.raises(ValueError, match=r"aligner\.safetensors holds no aligner"):
         load_aligner(saved)
 
 

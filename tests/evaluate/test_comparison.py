@@ -90,6 +90,13 @@ def test_nothing_is_measured_on_what_was_learned(simulated):
     )
 
 
+def test_raw_rows_that_find_nothing_do_not_break_the_verdict():
+    found = compare(np.eye(8), -np.eye(8), aligners=["collapse"], protocol=Protocol(folds=2))
+    assert found.verdicts["raw"].kept_recall == (1, 1, 1)
+    assert not found.verdicts["raw"].collapsed
+    assert np.isfinite(found.verdicts["collapse"].kept_recall).all()
+
+
 def test_an_item_is_never_on_both_sides():
     x, y, groups = sample(50, SMALL, captions=5, seed=2)
     for given in (groups, None):  # captions of one image are found through its repeated row

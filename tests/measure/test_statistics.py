@@ -48,6 +48,7 @@ def test_agrees_with_the_functions_and_numpy(pairs):
 def test_blocks_do_not_show(monkeypatch, pairs):
     whole = figures(GapStatistics().update(*pairs))
     monkeypatch.setattr("isthmus.measure.statistics._BLOCK_ROWS", 7)
+    monkeypatch.setattr("isthmus.measure.statistics._PART_ROWS", 25)
     assert figures(GapStatistics().update(*pairs)) == pytest.approx(whole, rel=1e-12)
 
 

@@ -11,6 +11,7 @@ from isthmus.measure.statistics import GapStatistics
 
 _FOLDS = 5
 _HELD_OUT_PAIRS = 1000  # per fold, at most
+_PART_ROWS = 65536  # gathered at a time
 _MARGIN = 0.3  # share of the recall that may be lost which is kept back for the noise of choosing
 
 
@@ -52,7 +53,7 @@ def fold_statistics(X: Any, Y: Any, group: np.ndarray, *, seed: int) -> FoldStat
     for k in range(folds):
         rows = np.flatnonzero(fold == k)
         part = GapStatistics(covariance=True)
-        for block in np.array_split(rows, 1 + len(rows) // 8192):
+        for block in np.array_split(rows, 1 + len(rows) // _PART_ROWS):
             part.update(X[block], Y[block])
         parts.append(part)
         some = rows[:_HELD_OUT_PAIRS]

@@ -25,6 +25,8 @@ class Settings:
     ----------
     groups : str
         The item of each row, as for `isthmus measure`.
+    labels : str
+        A text for each row, for the report's worst pairs: a file or metadata column, as for --groups.
     option : list of str
         NAME=VALUE of the aligner, such as strength=8, or of its training, such as epochs=50; may be repeated.
     held_out : float
@@ -36,6 +38,7 @@ class Settings:
     """
 
     groups: str | None = None
+    labels: str | None = None
     option: Annotated[list[str] | None, Parameter(negative="")] = None
     held_out: float = 0.2
     keep_recall: float = 0.99
@@ -76,7 +79,7 @@ def align(
     out.parent.mkdir(parents=True, exist_ok=True)
     protocol = Protocol(held_out=settings.held_out, keep_recall=settings.keep_recall, seed=settings.seed)
     estimator = _with_options(configured(aligner, protocol), settings.option or [])
-    pairs = open_pairs(x, y, groups=settings.groups)
+    pairs = open_pairs(x, y, groups=settings.groups, labels=settings.labels)
     items = find_items(pairs.x, pairs.y, pairs.groups)
     scratch = out.with_name(out.name + ".partial")
     others = [name for name in CLOSED_FORM if name != aligner] if report is not None else []
@@ -109,7 +112,9 @@ def align(
     if report is not None:
         from isthmus.report import write_report
 
-        write_report(comparison, report, aligner=aligner, names=pairs.names, aligner_path=str(out))
+        write_report(
+            comparison, report, aligner=aligner, names=pairs.names, labels=pairs.labels, aligner_path=str(out)
+        )
         say(f"report: {report}")
 
 

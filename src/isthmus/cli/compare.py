@@ -23,6 +23,7 @@ def compare(
     seed: int = 0,
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
     report: Path | None = None,
+    labels: str | None = None,
 ) -> None:
     """Compare aligners on held-out pairs: what each gains, and what it costs.
 
@@ -47,8 +48,10 @@ def compare(
         Print one JSON object.
     report : Path
         Also write an HTML report on the best aligner.
+    labels : str
+        A text for each row, for the report's worst pairs: a file or metadata column, as for --groups.
     """
-    pairs = open_pairs(x, y, groups=groups)
+    pairs = open_pairs(x, y, groups=groups, labels=labels)
     protocol = Protocol(folds=folds, keep_recall=keep_recall, seed=seed)
     with progress_bar("comparing") as advance:
         comparison = compare_aligners(
@@ -63,5 +66,5 @@ def compare(
     if report is not None:
         from isthmus.report import write_report
 
-        write_report(comparison, report, names=pairs.names)
+        write_report(comparison, report, names=pairs.names, labels=pairs.labels)
         say(f"report: {report}")

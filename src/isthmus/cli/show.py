@@ -21,7 +21,7 @@ def show(result: Any, *, as_json: bool) -> None:
 
 def say(message: str) -> None:
     """Print a line for a person, to standard error."""
-    Console(stderr=True, highlight=False).print(message)
+    Console(stderr=True, highlight=False).print(message, soft_wrap=True)
 
 
 @contextmanager

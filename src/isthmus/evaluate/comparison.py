@@ -69,6 +69,7 @@ class Comparison:
     items: int
     dim: int
     protocol: Protocol
+    splits: int  # times that items were held out: the folds, or 1
     verdicts: dict[str, Verdict]  # "raw" among them
     held_out: HeldOut = field(repr=False)
 
@@ -83,6 +84,7 @@ class Comparison:
             "pairs": self.pairs,
             "items": self.items,
             "dim": self.dim,
+            "splits": self.splits,
             "keep_recall": self.protocol.keep_recall,
             "best": self.best,
             "aligners": {name: verdict.to_dict() for name, verdict in self.verdicts.items()},
@@ -235,8 +237,9 @@ def cross_validate(
             replicated[name].append(replicate(*mapped[name], part, seed=protocol.seed + k))
         held_out = held_out or HeldOut(rows, items.group[rows], mapped)
     assert held_out is not None
-    verdicts = _judge(replicated, seconds, protocol.keep_recall)
-    return Comparison(len(x), items.count, x.shape[1], protocol, verdicts, held_out)
+    floor = 1 / len(held_out.rows)
+    verdicts = _judge(replicated, seconds, keep_recall=protocol.keep_recall, floor=floor)
+    return Comparison(len(x), items.count, x.shape[1], protocol, len(splits), verdicts, held_out)
 
 
 def hold_out(items: Items, protocol: Protocol) -> np.ndarray:
@@ -304,7 +307,11 @@ def _fit(name: str, aligner: PairedAligner, x: Any, y: Any, group: np.ndarray) -
 
 
 def _judge(
-    replicated: dict[str, list[Replicated]], seconds: dict[str, list[float]], keep_recall: float
+    replicated: dict[str, list[Replicated]],
+    seconds: dict[str, list[float]],
+    *,
+    keep_recall: float,
+    floor: float,
 ) -> dict[str, Verdict]:
     mean = {
         name: {figure: np.mean([fold[figure] for fold in folds], axis=0) for figure in folds[0]}
@@ -313,11 +320,12 @@ def _judge(
     raw = _recall(mean["raw"])
     verdicts = {}
     for name, figures in mean.items():
-        kept = Bootstrap.figure(_recall(figures) / np.maximum(raw, 1e-12))  # resamples pair up: one seed
+        # resamples pair up, having one seed; where raw finds next to nothing, it counts as one row found
+        kept = np.ones_like(raw) if name == "raw" else _recall(figures) / np.maximum(raw, floor)
         verdicts[name] = Verdict(
             {figure: Bootstrap.figure(value) for figure, value in figures.items()},
-            kept_recall=kept,
-            collapsed=kept.value < keep_recall,
+            kept_recall=Bootstrap.figure(kept),
+            collapsed=bool(kept[0] < keep_recall),
             seconds=float(np.mean(seconds[name])) if seconds[name] else 0.0,
         )
     order = sorted(verdicts, key=lambda name: (verdicts[name].collapsed, verdicts[name].figures["rmg"].value))

@@ -3,7 +3,7 @@
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ INK, MUTED, RULE = "#22272e", "#5c6570", "#c9ced6"
 X_COLOUR, Y_COLOUR = "#0072b2", "#d55e00"  # Okabe and Ito's blue and vermilion, told apart by all eyes
 ACCENT = "#0b6e69"
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.hashsalt": "isthmus",
     "svg.fonttype": "none",  # text stays text, set in the page's own font
     "text.parse_math": False,  # a name may hold a dollar
@@ -40,7 +40,7 @@ _STYLE = {
 
 
 @contextmanager
-def house_style() -> Iterator[None]:
+def house_style() -> Generator[None]:
     """Draw in the page's style, whatever the user's own settings are, and leave those as they were."""
     import matplotlib
 
@@ -70,8 +70,8 @@ def inline_svg(figure: "Figure", *, name: str, alt: str) -> Markup:
     --------
     >>> with house_style():
     ...     svg = inline_svg(canvas(100, 80, (20, 20, 5, 5))[0], name="empty", alt="Nothing < all")
-    >>> svg[:60]
-    Markup('<svg class="picture" role="img" aria-label="Nothing &lt; all"')
+    >>> print(svg.split(" viewBox")[0])
+    <svg class="picture" role="img" aria-label="Nothing &lt; all"
     """
     buffer = io.StringIO()
     nothing: dict[str, Any] = {"Date": None, "Creator": None, "Format": None, "Type": None}

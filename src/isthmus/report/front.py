@@ -27,7 +27,7 @@ def front(summary: dict[str, Any], *, width: int) -> Markup:
     aligners, needed = summary["comparison"]["aligners"], summary["comparison"]["keep_recall"]
     with house_style():
         figure, axes = canvas(width, 420 if width > 500 else 380, (62, 48, 12, 12))
-        _limits(axes, aligners, needed)
+        _limits(axes, aligners, needed, room=1.6 if width > 500 else 4)
         _collapsed_side(axes, needed)
         pareto = [aligners[name] for name in summary["pareto"]]
         axes.plot(
@@ -44,7 +44,8 @@ def front(summary: dict[str, Any], *, width: int) -> Markup:
             _point(axes, name, verdict, subject=name == summary["aligner"])
         _label(axes, aligners, subject=summary["aligner"], needed=needed, stairs=_stairs(axes, pareto))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        axes.set_xlabel("kept recall: mean R@1, share of the raw one (more is better)")
+        meaning = ": mean R@1, share of the raw one" if width > 500 else ""
+        axes.set_xlabel(f"kept recall{meaning} (more is better)")
         axes.set_ylabel("relative modality gap (less is better)")
         told = "; ".join(
             f"{name} keeps {v['kept_recall']['value']:.0%} at a gap of {v['rmg']['value']:.3f}"
@@ -56,7 +57,8 @@ def front(summary: dict[str, Any], *, width: int) -> Markup:
         )
 
 
-def _limits(axes: Any, aligners: dict[str, Any], needed: float) -> None:
+def _limits(axes: Any, aligners: dict[str, Any], needed: float, *, room: float) -> None:
+    """Hold all points, with room on the right for the names of those that keep the most."""
     for figure, also, set_limits in (
         ("kept_recall", (needed, 1.0), axes.set_xlim),
         ("rmg", (), axes.set_ylim),
@@ -64,7 +66,9 @@ def _limits(axes: Any, aligners: dict[str, Any], needed: float) -> None:
         ends = [v[figure][end] for v in aligners.values() for end in ("low", "high", "value")] + list(also)
         low, high = min(ends), max(ends)
         pad = 0.09 * (high - low) or 0.05
-        set_limits(low - pad, high + pad)
+        set_limits(
+            low - pad, high + (1.6 if figure == "kept_recall" else 1) * pad
+        )  # room for the best's name
 
 
 def _collapsed_side(axes: Any, needed: float) -> None:
@@ -110,9 +114,7 @@ def _stairs(axes: Any, pareto: list[dict[str, Any]]) -> list[Box]:
     return boxes
 
 
-def _label(
-    axes: Any, aligners: dict[str, Any], *, subject: str, needed: float, stairs: list[Box]
-) -> None:
+def _label(axes: Any, aligners: dict[str, Any], *, subject: str, needed: float, stairs: list[Box]) -> None:
     """Write each name beside its point, and the threshold's beside its line, where they hide least."""
     taken, room = list(stairs), tuple(axes.bbox.extents)
     at = {
@@ -131,9 +133,14 @@ def _label(
         ]
     line = float(axes.transData.transform((needed, 0))[0])
     taken.append((line - 1, room[1], line + 1, room[3]))
-    for name in sorted(aligners, key=lambda n: (n != subject, -at[n][0])):
-        text = f"{name}, collapsed" if aligners[name]["collapsed"] and name == subject else name
-        box, far = _place(at[name], text, taken, room)
+    for names in _together(sorted(aligners, key=lambda n: (n != subject, -at[n][0])), at):
+        name, text = names[0], ", ".join(names)
+        if aligners[name]["collapsed"] and name == subject:
+            text += ": collapsed"
+        beyond = (
+            (line, room[1], room[2], room[3]) if at[name][0] < line else (room[0], room[1], line, room[3])
+        )
+        box, far = _place(at[name], text, taken=taken, room=room, beyond=beyond)
         taken.append(box)
         centre = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
         if far:
@@ -143,6 +150,19 @@ def _label(
         colour = "#5c6570" if aligners[name]["collapsed"] else _colour(aligners[name], name == subject)
         _write(axes, centre, text, colour, name == subject)
     _name_threshold(axes, line, needed, taken, room)
+
+
+def _together(names: list[str], at: dict[str, np.ndarray]) -> list[list[str]]:
+    """Names whose points lie on one another, so that one label serves them."""
+    groups: list[list[str]] = []
+    for name in names:
+        near = (group for group in groups if np.abs(at[group[0]] - at[name]).max() < 4)
+        group = next(near, None)
+        if group is None:
+            groups.append([name])
+        else:
+            group.append(name)
+    return groups
 
 
 def _name_threshold(axes: Any, line: float, needed: float, taken: list[Box], room: tuple[float, ...]) -> None:
@@ -159,8 +179,13 @@ def _name_threshold(axes: Any, line: float, needed: float, taken: list[Box], roo
     _write(axes, (centre, middle), words, MUTED, False)
 
 
-def _place(point: np.ndarray, text: str, taken: list[Box], room: tuple[float, ...]) -> tuple[Box, bool]:
-    """Return where a label hides least, and whether that is so far off that it needs a leader."""
+def _place(
+    point: np.ndarray, text: str, *, taken: list[Box], room: tuple[float, ...], beyond: Box
+) -> tuple[Box, bool]:
+    """Return where in the room a label hides least, and whether that is so far off that it needs a leader.
+
+    `beyond` is the other side of the threshold, where a name would be misread.
+    """
     width, height = _size(text)
     best: tuple[float, Box, bool] | None = None
     for radius in (9, 20, 34, 50, 70):
@@ -170,9 +195,8 @@ def _place(point: np.ndarray, text: str, taken: list[Box], room: tuple[float, ..
             y = point[1] + up * (radius + height / 2)
             box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
             outside = max(0, room[0] - box[0], box[2] - room[2], room[1] - box[1], box[3] - room[3])
-            cost = (
-                sum(_overlap(box, other) for other in taken) + 100 * outside + 1.5 * radius - 4 * abs(across)
-            )
+            cost = sum(_overlap(box, other) for other in taken) + 0.2 * _overlap(box, beyond)
+            cost += 1000 * outside + 1.5 * radius - 4 * abs(across)
             if best is None or cost < best[0] - 1e-6:
                 best = (cost, box, radius > 20)
     assert best is not None

@@ -44,7 +44,7 @@ def project(pairs: Modalities, *, seed: int) -> dict[str, Any]:
     >>> x, y = np.array([[1.0, 0.0], [0.8, 0.6]]), np.array([[0.0, 1.0], [0.6, 0.8]])
     >>> picture = project((x, y), seed=0)
     >>> picture["x"][0], picture["y"][0]
-    ([-0.7071, -0.1], [0.7071, -0.1])
+    ([-0.7071, -0.1414], [0.7071, -0.1414])
     """
     n, dim = pairs[0].shape
     middle = (pairs[0].mean(axis=0) + pairs[1].mean(axis=0)) / 2
@@ -159,7 +159,9 @@ def worst_pairs(held_out: HeldOut, items: Items, spaces: dict[str, Modalities]) 
     """
     x, y = list(spaces.values())[-1]
     worst = np.argsort(np.einsum("nd,nd->n", x, y), kind="stable")[:_WORST]
-    out = [{"row": int(held_out.rows[i]), "item": int(held_out.group[i])} for i in worst]
+    out: list[dict[str, Any]] = [
+        {"row": int(held_out.rows[i]), "item": int(held_out.group[i])} for i in worst
+    ]
     for space, (x, y) in spaces.items():
         to_y = _ranks(x[worst], Selected(y, items.y_rows), items.group[worst], items.group[items.y_rows])
         to_x = _ranks(y[worst], Selected(x, items.x_rows), items.group[worst], items.group[items.x_rows])

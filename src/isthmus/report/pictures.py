@@ -8,7 +8,7 @@ from markupsafe import Markup
 from isthmus.report.drawing import INK, MUTED, X_COLOUR, Y_COLOUR, canvas, house_style, inline_svg
 
 _PANEL = (460, 380)
-_MARGINS = (60, 46, 8, 10)
+_MARGINS = (60, 46, 18, 10)
 
 
 def clouds(summary: dict[str, Any]) -> dict[str, Markup]:
@@ -32,9 +32,10 @@ def clouds(summary: dict[str, Any]) -> dict[str, Markup]:
             first, second = cloud["share"]
             axes.set_xlabel(f"1st singular direction ({first:.0%} of the spread)")
             axes.set_ylabel(f"2nd ({second:.0%})")
+            circles, triangles = summary["names"]
             alt = (
-                f"{space.capitalize()}: {summary['names'][0]} (circles) and {summary['names'][1]} (triangles) on "
-                f"the first two singular directions, holding {first:.0%} and {second:.0%} of the spread."
+                f"{space.capitalize()}: {circles} (circles) and {triangles} (triangles) on the "
+                f" first two singular directions, holding {first:.0%} and {second:.0%} of the spread."
             )
             pictures[space] = inline_svg(figure, name=f"cloud-{space}", alt=alt)
     return pictures
@@ -47,7 +48,7 @@ def histograms(summary: dict[str, Any]) -> dict[str, Markup]:
     top = max(max(found[space][kind]) for space in spaces for kind in ("matched", "mismatched"))
     for space in spaces:
         with house_style():
-            figure, axes = canvas(460, 260, (60, 46, 8, 26))
+            figure, axes = canvas(460, 270, (60, 46, 18, 36))
             for kind, colour, hatch in (("mismatched", MUTED, "////"), ("matched", X_COLOUR, None)):
                 share = np.asarray(found[space][kind])
                 axes.stairs(share, edges, fill=True, facecolor=colour, alpha=0.22, edgecolor="none")
@@ -65,29 +66,26 @@ def histograms(summary: dict[str, Any]) -> dict[str, Markup]:
                 axes.axvline(means[kind], color=colour, linewidth=1, linestyle=(0, (3, 3)))
             _name_means(axes, means)
             alt = (
-                f"{space.capitalize()}: cosines of matched pairs, on average {_plain(means['matched'])}, and of "
-                f"mismatched pairs, on average {_plain(means['mismatched'])}."
+                f"{space.capitalize()}: cosines of matched pairs, on average {_plain(means['matched'])}, and "
+                f"of mismatched pairs, on average {_plain(means['mismatched'])}."
             )
             pictures[space] = inline_svg(figure, name=f"cosines-{space}", alt=alt)
     return pictures
 
 
 def _name_means(axes: Any, means: dict[str, float]) -> None:
-    """Write what each histogram is above its mean, the two words on the outer sides of the lines."""
-    left = min(means, key=lambda kind: (means[kind], kind == "matched"))
+    """Write what each histogram is above its mean, in two rows, so that they never meet."""
     low, high = axes.get_xlim()
-    for kind, colour in (("mismatched", MUTED), ("matched", X_COLOUR)):
-        at = (means[kind] - low) / (high - low)
-        to_left = (kind == left and at > 0.3) or at > 0.78
+    for row, kind, colour in ((0, "mismatched", MUTED), (1, "matched", X_COLOUR)):
+        to_left = means[kind] > (low + high) / 2
         axes.annotate(
             f"{kind} {_plain(means[kind])}",
             (means[kind], 1),
             xycoords=("data", "axes fraction"),
-            xytext=(-3 if to_left else 3, 6),
+            xytext=(-4 if to_left else 4, 4 + 15 * row),
             textcoords="offset points",
             ha="right" if to_left else "left",
             color=colour,
-            fontsize=12,
         )
 
 
@@ -114,7 +112,8 @@ def spectrum(summary: dict[str, Any]) -> Markup:
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.set_xlabel("dimensions, the largest of the gap first")
         axes.set_ylabel("share of the squared gap")
-        axes.legend(frameon=False, loc="lower right")
+        if "after" in found:
+            axes.legend(frameon=False, loc="lower right")
         half = {
             s: dimensions[int(np.argmax(np.asarray(found[s]) >= 0.5))]
             for s in ("before", "after")

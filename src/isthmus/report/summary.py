@@ -8,7 +8,7 @@ from textwrap import shorten
 from typing import Any
 
 from isthmus.align import ALIGNERS
-from isthmus.evaluate import Comparison
+from isthmus.evaluate import Comparison, Protocol
 from isthmus.measure.items import find_items
 from isthmus.report.definitions import DEFINITIONS, label_of
 from isthmus.report.held_out import cosines, gap_spectrum, project, worst_pairs
@@ -94,6 +94,9 @@ def summarize(
         "cosines": cosines(spaces, held.group, seed=seed),
         "spectrum": gap_spectrum(spaces, items),
         "pareto": _pareto(compared),
+        "fit_seconds": {
+            name: round(v.seconds, 2) for name, v in comparison.verdicts.items() if name != "raw"
+        },
         "worst": worst,
         "steps": _steps(compared, aligner, aligner_path),
     }
@@ -143,7 +146,7 @@ def _steps(compared: dict[str, Any], aligner: str, path: str | None) -> list[dic
     steps = []
     if path is None:
         path = f"{aligner}.safetensors"
-        steps.append({"title": "Fit it on all pairs, and save it", "code": _fitting(aligner, path)})
+        steps.append({"title": "Fit it on all pairs, and save it", "code": _fitting(compared, aligner, path)})
     python = (
         "import isthmus\n\n"
         f"aligner = isthmus.load_aligner({json.dumps(path, ensure_ascii=False)})\n"
@@ -151,7 +154,7 @@ def _steps(compared: dict[str, Any], aligner: str, path: str | None) -> list[dic
         "new_y = aligner.transform_y(y)"
     )
     command = "\n".join(
-        f"isthmus apply {shlex.quote(path)} {of.upper()} --modality {of} --out NEW_{of.upper()}.npy"
+        f"isthmus apply {shlex.quote(path)} {of.upper()} --modality {of} --out NEW_{of.upper()}"
         for of in "xy"
     )
     return [
@@ -161,7 +164,9 @@ def _steps(compared: dict[str, Any], aligner: str, path: str | None) -> list[dic
     ]
 
 
-def _fitting(aligner: str, path: str) -> str:
-    if aligner in ALIGNERS:
-        return f"isthmus align X Y --aligner {aligner} --out {shlex.quote(path)}"
-    return f"isthmus.save_aligner(aligner.fit(x, y), {json.dumps(path, ensure_ascii=False)})"
+def _fitting(compared: dict[str, Any], aligner: str, path: str) -> str:
+    if aligner not in ALIGNERS:
+        return f"isthmus.save_aligner(aligner.fit(x, y), {json.dumps(path, ensure_ascii=False)})"
+    needed = compared["keep_recall"]
+    keep = "" if needed == Protocol().keep_recall else f" --keep-recall {needed:g}"
+    return f"isthmus align X Y --aligner {aligner}{keep} --out {shlex.quote(path)}"

@@ -38,26 +38,30 @@ def judge(comparison: dict[str, Any], aligner: str) -> dict[str, Any]:
     verdict, raw = comparison["aligners"][aligner], comparison["aligners"]["raw"]
     if verdict["collapsed"]:
         sentences = [_of_collapsed(comparison, aligner), _instead(comparison)]
-        return {"status": "collapsed", "headline": f"Do not use {aligner}", "sentences": sentences}
+        return {"status": "collapsed", "headline": f"Do not use “{aligner}”", "sentences": sentences}
     if verdict["rmg"]["value"] >= raw["rmg"]["value"]:
         first = (
-            f"{aligner} does not narrow the gap: the relative modality gap goes from {_move(comparison, aligner)} "
-            f"on held-out pairs, while it {_keeps(comparison, aligner)}."
+            f"“{aligner}” does not narrow the gap: the relative modality gap goes from "
+            f"{_move(comparison, aligner)} on held-out pairs, while it {_keeps(comparison, aligner)}."
         )
         sentences = [first, _instead(comparison)]
-        return {"status": "no_gain", "headline": f"{aligner} does not help", "sentences": sentences}
+        return {"status": "no_gain", "headline": f"“{aligner}” does not help", "sentences": sentences}
     doubts = _doubts(comparison, aligner)
     closed = verdict["l2m"]["value"] <= _CLOSED * raw["l2m"]["value"]
     opening = f"The gap can{' probably' if doubts else ''} be {'closed' if closed else 'narrowed'}"
     first = (
-        f"{opening}: {aligner} lowers the relative modality gap from {_move(comparison, aligner)} on held-out "
-        f"pairs and {_keeps(comparison, aligner)}."
+        f"{opening}: “{aligner}” lowers the relative modality gap from {_move(comparison, aligner)} on "
+        f"held-out pairs and {_keeps(comparison, aligner)}."
     )
     if doubts:
         second = f"That is not certain, and more pairs are needed: {' and '.join(doubts)}."
-        headline = f"{aligner} looks usable, but that is not certain"
+        headline = f"“{aligner}” looks usable, but that is not certain"
         return {"status": "uncertain", "headline": headline, "sentences": [first, second]}
-    return {"status": "use", "headline": f"Use {aligner}", "sentences": [first, _others(comparison, aligner)]}
+    return {
+        "status": "use",
+        "headline": f"Use “{aligner}”",
+        "sentences": [first, _others(comparison, aligner)],
+    }
 
 
 def percent(value: float, threshold: float) -> str:
@@ -72,7 +76,10 @@ def percent(value: float, threshold: float) -> str:
 
 
 def _decimals(value: float, threshold: float) -> int:
-    return next((k for k in range(4) if round(100 * value, k) != round(100 * threshold, 6)), 4)
+    apart = {
+        round(100 * limit, 6) for limit in (threshold, 1.0) if limit != value
+    }  # nor round up to all of it
+    return next((k for k in range(4) if round(100 * value, k) not in apart), 4)
 
 
 def _interval(figure: dict[str, float], threshold: float) -> str:
@@ -108,8 +115,8 @@ def _doubts(comparison: dict[str, Any], aligner: str) -> list[str]:
     if kept["low"] < needed:
         more = _times_as_many(kept["value"] - kept["low"], kept["value"] - needed)
         doubts.append(
-            f"the 95% interval of kept recall, {_interval(kept, needed)}, straddles the {percent(needed, needed)} "
-            f"that must be kept ({more})"
+            f"the 95% interval of kept recall, {_interval(kept, needed)}, straddles the "
+            f"{percent(needed, needed)} that must be kept ({more})"
         )
     if gap["high"] >= raw["rmg"]["low"]:
         doubts.append(
@@ -141,23 +148,28 @@ def _of_collapsed(comparison: dict[str, Any], aligner: str) -> str:
         else "does not even lower the relative modality gap, from"
     )
     doubt = (
-        f"; its 95% interval, {_interval(kept, needed)}, straddles that, so it is not certain and more pairs are needed"
+        f"; its 95% interval, {_interval(kept, needed)}, straddles that, so it is not certain and more pairs "
+        "are needed"
         if kept["high"] >= needed
         else ""
     )
     return (
-        f"Do not use {aligner}, it collapses retrieval: on held-out pairs it {what} {_move(comparison, aligner)}, "
-        f"but keeps only {percent(kept['value'], needed)} of R@1 where {percent(needed, needed)} must be kept{doubt}."
+        f"Do not use “{aligner}”, it collapses retrieval: on held-out pairs it {what} "
+        f"{_move(comparison, aligner)}, but keeps only {percent(kept['value'], needed)} of R@1 where "
+        f"{percent(needed, needed)} must be kept{doubt}."
     )
 
 
 def _instead(comparison: dict[str, Any]) -> str:
     best = comparison["best"]
     if best == "raw":
-        return "Nothing else that was compared lowers the gap and keeps enough R@1: leave the embeddings as they are."
+        return (
+            "Nothing else that was compared lowers the gap and keeps enough R@1: leave the embeddings as "
+            "they are."
+        )
     doubt = "; its intervals leave that open, so see its own report" if _doubts(comparison, best) else ""
     return (
-        f"Look at {best} instead, which takes the relative modality gap from {_move(comparison, best)} and "
+        f"Look at “{best}” instead, which takes the relative modality gap from {_move(comparison, best)} and "
         f"{_keeps(comparison, best)}{doubt}."
     )
 
@@ -169,8 +181,8 @@ def _others(comparison: dict[str, Any], aligner: str) -> str:
     if usable := [k for k, v in lower.items() if not v["collapsed"]]:
         best = min(usable, key=lambda k: lower[k]["rmg"]["value"])
         return (
-            f"{best} lowers it further, to {lower[best]['rmg']['value']:.3f}, and {_keeps(comparison, best)}: "
-            "look at that one too."
+            f"“{best}” lowers it further, to {lower[best]['rmg']['value']:.3f}, and "
+            f"{_keeps(comparison, best)}: look at that one too."
         )
     if not lower:
         return (
@@ -178,12 +190,13 @@ def _others(comparison: dict[str, Any], aligner: str) -> str:
             if others
             else "It was the only one compared."
         )
-    kept = sorted((v["kept_recall"]["value"] for v in lower.values()))
+    kept = sorted(v["kept_recall"]["value"] for v in lower.values())
     low, high = percent(kept[0], needed), percent(kept[-1], needed)
     span = low if low == high else f"{low} to {high}"
+    lowers = "lowers" if len(lower) == 1 else "lower"
     return (
-        f"{_count(len(lower), 'other aligner')} ({', '.join(lower)}) lower{'s' * (len(lower) == 1)} it further only by "
-        f"collapsing retrieval, to {span} of R@1."
+        f"{_count(len(lower), 'other aligner')} ({', '.join(lower)}) {lowers} it further only by collapsing "
+        f"retrieval, to {span} of R@1."
     )
 
 
@@ -198,8 +211,8 @@ def _of_raw(comparison: dict[str, Any]) -> list[str]:
     if best != "raw":
         return [f"These are the embeddings as they are, {state}.", _instead(comparison)]
     first = (
-        f"No aligner of the {len(others)} compared lowers the gap on held-out pairs and keeps {percent(needed, needed)} "
-        f"of R@1: use the embeddings as they are, {state}."
+        f"No aligner of the {len(others)} compared lowers the gap on held-out pairs and keeps "
+        f"{percent(needed, needed)} of R@1: use the embeddings as they are, {state}."
     )
     lower = [k for k, v in others.items() if v["rmg"]["value"] < raw["rmg"]["value"]]
     if not lower:
@@ -207,13 +220,13 @@ def _of_raw(comparison: dict[str, Any]) -> list[str]:
     near = max(lower, key=lambda k: others[k]["kept_recall"]["value"])
     kept = others[near]["kept_recall"]
     second = (
-        f"The nearest, {near}, takes the gap from {_move(comparison, near)} but keeps only "
+        f"The nearest, “{near}”, takes the gap from {_move(comparison, near)} but keeps only "
         f"{percent(kept['value'], needed)} of R@1"
     )
     if kept["high"] >= needed:
         second += (
-            f"; its 95% interval, {_interval(kept, needed)}, straddles what must be kept, so that is not certain and "
-            "more pairs are needed"
+            f"; its 95% interval, {_interval(kept, needed)}, straddles what must be kept, so that is not "
+            "certain and more pairs are needed"
         )
     return [first, second + "."]
 

@@ -50,15 +50,66 @@ def read_groups(groups: Any, n: int, *, metadata: Sequence[Path] = ()) -> np.nda
     """
     if not isinstance(groups, str | os.PathLike):
         return check_groups(groups, n)
-    if metadata and isinstance(groups, str) and not _names_a_file(groups):
-        return check_groups(_read_metadata(metadata, groups), n, f"{metadata[0].parent}:{groups}")
-    path, column = split_entry(groups)
+    if _is_metadata(groups, metadata):
+        codes = _codes(_read_metadata(metadata, str(groups)))
+        return check_groups(codes, n, f"{metadata[0].parent}:{groups}")
+    return check_groups(_read_file(groups, n), n, os.fspath(groups))
+
+
+def read_labels(spec: str | os.PathLike[str], n: int, *, metadata: Sequence[Path] = ()) -> list[str]:
+    """Return a text for each of `n` rows, such as its caption or file name.
+
+    Parameters
+    ----------
+    spec : str or Path
+        A file or a metadata column, as for :func:`read_groups`.
+    n : int
+        How many rows there are.
+    metadata : sequence of Path, default=()
+        Parquet files that together have one row per embedding, in order.
+
+    Returns
+    -------
+    list of str
+        One per row.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        The length is not `n`, or there is no such column.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "captions.txt"
+    >>> _ = path.write_text("a dog\\na cat\\n")
+    >>> read_labels(path, 2)
+    ['a dog', 'a cat']
+    """
+    if _is_metadata(spec, metadata):
+        values = _read_metadata(metadata, str(spec)).to_pylist()
+    else:
+        path, column = split_entry(spec)
+        values = read_column(path, column).to_pylist() if path.suffix == ".parquet" else _read_file(spec, n)
+    if len(values) != n:
+        raise ValueError(f"{os.fspath(spec)} has {len(values)} labels, the embeddings have {n} rows")
+    return [str(value) for value in values]
+
+
+def _is_metadata(spec: Any, metadata: Sequence[Path]) -> bool:
+    return bool(metadata) and isinstance(spec, str) and not _names_a_file(spec)
+
+
+def _read_file(spec: str | os.PathLike[str], n: int) -> np.ndarray:
+    path, column = split_entry(spec)
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise ValueError(f"{path}: expected groups in one of {', '.join(_READERS)}, found {path.suffix!r}")
     if not path.stat().st_size:
         raise ValueError(f"{path} is an empty file: expected {n} groups, found 0 bytes")
-    return check_groups(reader(path, column), n, os.fspath(groups))
+    return reader(path, column)
 
 
 def _names_a_file(spec: str) -> bool:
@@ -69,7 +120,7 @@ def _names_a_file(spec: str) -> bool:
     return True
 
 
-def _read_metadata(files: Sequence[Path], column: str) -> np.ndarray:
+def _read_metadata(files: Sequence[Path], column: str) -> Any:
     import pyarrow as pa
 
     columns = [read_column(path, column) for path in files]
@@ -79,7 +130,7 @@ def _read_metadata(files: Sequence[Path], column: str) -> np.ndarray:
                 f"column {column!r} must have one type: {files[0]} has {columns[0].type}, "
                 f"{path} has {values.type}"
             )
-    return _codes(pa.chunked_array([chunk for values in columns for chunk in values.chunks], columns[0].type))
+    return pa.chunked_array([chunk for values in columns for chunk in values.chunks], columns[0].type)
 
 
 def _read_parquet(path: Path, column: str | None) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from isthmus.checks import check_matrix, check_pairs
 from isthmus.store.arrays import ShardedRows
 from isthmus.store.entries import split_entry
-from isthmus.store.groups import read_groups
+from isthmus.store.groups import read_groups, read_labels
 from isthmus.store.layout import METADATA_FOLDER, folder_of, numbered_shards, open_shards
 from isthmus.store.manifest import is_store, read_manifest
 from isthmus.store.numpy_files import open_npy, open_npz
@@ -82,7 +82,11 @@ def open_embeddings(path: str | os.PathLike[str]) -> np.ndarray | ShardedRows:
 
 
 def open_pairs(
-    x: str | os.PathLike[str], y: str | os.PathLike[str] | None = None, *, groups: Any = None
+    x: str | os.PathLike[str],
+    y: str | os.PathLike[str] | None = None,
+    *,
+    groups: Any = None,
+    labels: str | os.PathLike[str] | None = None,
 ) -> Pairs:
     """Open the embeddings of two modalities and check that their rows pair up.
 
@@ -98,6 +102,8 @@ def open_pairs(
         The item that each row belongs to; or a file of them: .npy, .txt (one
         per line), "FILE.csv:COLUMN", "FILE.jsonl:COLUMN" or
         "FILE.parquet:COLUMN"; or, without `y`, the name of a metadata column.
+    labels : str or Path, optional
+        A text for each row, to show it by: a file or metadata column, as for `groups`.
 
     Returns
     -------
@@ -125,10 +131,14 @@ def open_pairs(
     else:
         names = (os.fspath(x), os.fspath(y))
         pairs = Pairs(*check_pairs(open_embeddings(x), open_embeddings(y), names), names=names)
-    if groups is None:
+    if groups is None and labels is None:
         return pairs
-    files = _metadata_files(Path(x)) if pairs.metadata else []
-    return replace(pairs, groups=read_groups(groups, len(pairs), metadata=files))
+    n, files = len(pairs), _metadata_files(Path(x)) if pairs.metadata else []
+    return replace(
+        pairs,
+        groups=None if groups is None else read_groups(groups, n, metadata=files),
+        labels=None if labels is None else read_labels(labels, n, metadata=files),
+    )
 
 
 def _open_folder(folder: Path) -> ShardedRows:

@@ -21,6 +21,8 @@ class Pairs:
         The files that the two come from, or what to call them.
     metadata : Path, optional
         The folder of parquet files that describe the rows.
+    labels : list of str, optional
+        A text for each row.
 
     Examples
     --------
@@ -34,6 +36,7 @@ class Pairs:
     groups: np.ndarray | None = None
     names: tuple[str, str] = ("x", "y")
     metadata: Path | None = None
+    labels: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.x)
