@@ -148,20 +148,17 @@ class LatentModel:
                 return (None, dials.strength * (y_mean - x_mean)), stay
             return (None, -x_mean), (None, -y_mean)
         whitening = self.whitening(dials.noise, dials.shrinkage)
-        x_matrix, y_matrix = whitening.weigh(*whitening.bases, dials.strength)
+        directions = self.loadings / np.linalg.norm(self.loadings, axis=0)
+        back = whitening.axes.T @ directions.T  # latent axes to the principal directions of S: a rotation
+        x_matrix, y_matrix = (m @ back for m in whitening.weigh(*whitening.bases, dials.strength))
         if target == "y":
-            return self._into_y(x_matrix @ whitening.axes.T), stay
+            return self._into_y(x_matrix), stay
         return (x_matrix, -x_mean @ x_matrix), (y_matrix, -y_mean @ y_matrix)
 
-    def _into_y(self, latent: np.ndarray) -> Map:
-        """Place x among the rows of y, given its map to the latent axes of the loadings (dim, rank).
-
-        The latent axes are the principal directions of S; about y's mean, x gets the variance of y.
-        """
+    def _into_y(self, matrix: np.ndarray) -> Map:
+        """Place x among the rows of y, given its map (dim, dim): about y's mean, with y's variance."""
         x_mean, y_mean = self.means
         x_covariance, y_covariance, _ = self.covariances
-        directions = self.loadings / np.linalg.norm(self.loadings, axis=0)
-        matrix = latent @ directions.T
         variance = np.einsum("ij,ij->", matrix, x_covariance @ matrix)
         matrix = matrix * np.sqrt(np.trace(y_covariance) / max(variance, 1e-30))
         return matrix, y_mean - x_mean @ matrix

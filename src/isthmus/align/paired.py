@@ -135,7 +135,7 @@ class RegularizedCCA(MomentAligner):
 
     Parameters
     ----------
-    alpha : float, default=0.1
+    alpha : float, default=1.0
         Ridge, in units of the mean variance per dimension of each modality.
     strength : float, default=1.0
         Power of the canonical correlation that weights its direction [2]_.
@@ -161,7 +161,7 @@ class RegularizedCCA(MomentAligner):
     (500, 2)
     """
 
-    def __init__(self, alpha: float = 0.1, strength: float = 1.0, components: int | None = None):
+    def __init__(self, alpha: float = 1.0, strength: float = 1.0, components: int | None = None):
         self.alpha = alpha
         self.strength = strength
         self.components = components

@@ -29,6 +29,8 @@ class SharedSpace(AffineAligner):
       R' N_x^-1 (x - m_x)`` with ``t = strength``. Best where pairs are few.
     - noise "none": the means are subtracted, and nothing else.
 
+    What comes out has the width that came in: shared directions lie where they lay in the input.
+
     Parameters
     ----------
     noise : {"auto", "common", "separate", "none"}, default="auto"
@@ -51,9 +53,9 @@ class SharedSpace(AffineAligner):
     ----------
     dials_ : Dials
         Noise, shrinkage and strength taken.
-    x_matrix_, y_matrix_ : ndarray of shape (dim, dim_out) or None
+    x_matrix_, y_matrix_ : ndarray of shape (dim, dim) or None
         Linear part of each map; None is the identity.
-    x_offset_, y_offset_ : ndarray of shape (dim_out,)
+    x_offset_, y_offset_ : ndarray of shape (dim,)
         Added after it.
 
     References

@@ -10,7 +10,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from isthmus.align import NonLinearAligner, PairedAligner, save_aligner
-from isthmus.cli.show import progress_bar, say, show
+from isthmus.cli.show import progress_bar, say, short, show
 from isthmus.evaluate import CLOSED_FORM, Protocol, configured, cross_validate, hold_out
 from isthmus.measure import find_items
 from isthmus.store import open_pairs
@@ -113,7 +113,12 @@ def align(
         from isthmus.report import write_report
 
         write_report(
-            comparison, report, aligner=aligner, names=pairs.names, labels=pairs.labels, aligner_path=str(out)
+            comparison,
+            report,
+            aligner=aligner,
+            names=short(pairs.names),
+            labels=pairs.labels,
+            aligner_path=str(out),
         )
         say(f"report: {report}")
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from isthmus.cli.show import progress_bar, say, show
+from isthmus.cli.show import progress_bar, say, short, show
 from isthmus.evaluate import Protocol
 from isthmus.evaluate import compare as compare_aligners
 from isthmus.store import open_pairs
@@ -66,5 +66,5 @@ def compare(
     if report is not None:
         from isthmus.report import write_report
 
-        write_report(comparison, report, names=pairs.names, labels=pairs.labels)
+        write_report(comparison, report, names=short(pairs.names), labels=pairs.labels)
         say(f"report: {report}")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -22,6 +23,12 @@ def show(result: Any, *, as_json: bool) -> None:
 def say(message: str) -> None:
     """Print a line for a person, to standard error."""
     Console(stderr=True, highlight=False).print(message, soft_wrap=True)
+
+
+def short(names: tuple[str, str]) -> tuple[str, str]:
+    """Return what to call two modalities: their files without folders and suffixes, where these differ."""
+    x, y = (f"{Path(file).stem}{colon}{entry}" for file, colon, entry in (n.partition(":") for n in names))
+    return (x, y) if x != y else names
 
 
 @contextmanager

@@ -203,10 +203,23 @@ def _summing_figures(x: Any, y: Any, items: Items, boot: Bootstrap) -> Replicate
     }
     within = cosine_distance((cone[0] + cone[1]) / 2)
     out["rmg_cosine"] = relative_gap(cosine_distance(out["alignment"]), within)
-    square = np.sort(difference**2, axis=1)[:, ::-1]
     for k in (1, 2, 10):
-        out[f"gap_share_top_{k}"] = square[:, :k].sum(axis=1) / np.maximum(square.sum(axis=1), 1e-300)
+        out[f"gap_share_top_{k}"] = _gap_share(difference, k)
     return out
+
+
+def _gap_share(difference: np.ndarray, k: int) -> np.ndarray:
+    """Replicated share of the squared mean difference (1 + draws, dim) in the k largest dimensions.
+
+    To first order in the resampled difference: squares would add each resample's noise to every dimension.
+    """
+    square = difference[0] ** 2
+    total = max(square.sum(), 1e-300)
+    top = np.zeros(len(square))
+    top[np.argsort(-square, kind="stable")[:k]] = 1
+    share = (square * top).sum() / total
+    slope = 2 * difference[0] * (top - share) / total
+    return np.clip(share + (difference - difference[0]) @ slope, 0, 1)
 
 
 def _cone(sums: np.ndarray, counts: np.ndarray, boot: Bootstrap) -> np.ndarray:
