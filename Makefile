@@ -24,6 +24,7 @@ format: $(VENV)/dev.done
 
 docs: $(VENV)/dev.done  ## write the help of the commands into docs/
 	$(BIN)/python docs/commands.py > docs/commands.md
+	$(BIN)/python docs/picture.py > docs/gap.svg
 
 bench: $(VENV)/dev.done  ## figures of speed and memory
 	$(BIN)/python benchmarks/run.py

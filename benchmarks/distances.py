@@ -4,8 +4,11 @@ python benchmarks/distances.py [N] [--memory N]
 """
 
 import argparse
-import resource
+import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 from scipy.spatial.distance import pdist
@@ -93,18 +96,37 @@ def speed(n):
 
 
 def memory(n):
-    x = rows(n)
+    """Peak memory of a process that holds nothing but the input, read from a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.npy"
+        np.save(path, rows(n))
+        subprocess.run([sys.executable, __file__, "--measure", path], check=True)
+
+
+def measure(path):
+    x = np.load(path)
     distances_within(x[:100])  # libraries are loaded before the count starts
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
+    before, start = resident("VmRSS"), time.perf_counter()
     ours(x)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    print(f"n = {n}: peak memory above the input {peak / 1024:.0f} MiB, {time.perf_counter() - start:.0f} s")
+    seconds = time.perf_counter() - start
+    print(f"n = {len(x)}: peak memory above the input {resident('VmHWM') - before:.0f} MiB, {seconds:.0f} s")
+
+
+def resident(which):
+    """Memory of this process in MiB, now (VmRSS) or at most so far (VmHWM); Linux only."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split(f"{which}:")[1].split()[0]) / 1024
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("n", nargs="?", type=int, default=20_000)
     parser.add_argument("--memory", type=int)
+    parser.add_argument("--measure", type=Path, help="used by --memory")
     options = parser.parse_args()
-    memory(options.memory) if options.memory else speed(options.n)
+    if options.measure:
+        measure(options.measure)
+    elif options.memory:
+        memory(options.memory)
+    else:
+        speed(options.n)

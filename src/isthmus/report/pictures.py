@@ -35,7 +35,7 @@ def clouds(summary: dict[str, Any]) -> dict[str, Markup]:
             circles, triangles = summary["names"]
             alt = (
                 f"{space.capitalize()}: {circles} (circles) and {triangles} (triangles) on the "
-                f" first two singular directions, holding {first:.0%} and {second:.0%} of the spread."
+                f"first two singular directions, holding {first:.0%} and {second:.0%} of the spread."
             )
             pictures[space] = inline_svg(figure, name=f"cloud-{space}", alt=alt)
     return pictures

@@ -1,0 +1,47 @@
+"""What the README shows runs as it stands."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isthmus.theory import sample
+
+README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+
+
+def test_library_example(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks("python")
+    exec(compile(code, "README.md", "exec"), {})
+    assert "[" in capsys.readouterr().out
+    assert (tmp_path / "aligner.safetensors").exists()
+
+
+def test_command_line_examples(tmp_path):
+    pytest.importorskip("torch", reason="compare trains a network where torch is installed")
+    (tmp_path / "isthmus-demo").mkdir()
+    for name, rows in zip(("image", "text"), sample(120)[:2], strict=True):
+        np.save(tmp_path / "isthmus-demo" / f"{name}.npy", rows)
+    lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("isthmus ")]
+    assert len(lines) == 4
+    for line in lines:
+        words = [sys.executable, "-m", "isthmus", *shlex.split(line)[1:]]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    made = {"compare.html", "report.html", "aligner.safetensors", "image-aligned.npy"}
+    assert made <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_links_lead_somewhere():
+    root = Path(__file__).resolve().parents[1]
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("https://") or (root / target).exists(), target
