@@ -1,5 +1,6 @@
 """isthmus compare"""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -11,19 +12,40 @@ from isthmus.evaluate import compare as compare_aligners
 from isthmus.store import open_pairs
 
 
+@dataclass
+class Settings:
+    """Options of `isthmus compare`.
+
+    Parameters
+    ----------
+    groups : str
+        The item of each row, as for `isthmus measure`; an item is never split between training and test.
+    labels : str
+        A text for each row, for the report's worst pairs: a file or metadata column, as for --groups.
+    folds : int
+        Of the cross-validation over items.
+    keep_recall : float
+        Share of the raw mean R@1 below which an aligner counts as collapsed.
+    seed : int
+        Of the folds and the resamples.
+    """
+
+    groups: str | None = None
+    labels: str | None = None
+    folds: int = 5
+    keep_recall: float = 0.99
+    seed: int = 0
+
+
 def compare(
     x: str,
     y: str | None = None,
     /,
     *,
-    groups: str | None = None,
     aligner: Annotated[list[str] | None, Parameter(negative="")] = None,
-    folds: int = 5,
-    keep_recall: float = 0.99,
-    seed: int = 0,
+    settings: Annotated[Settings, Parameter("*")] = Settings(),  # noqa: B008
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
     report: Path | None = None,
-    labels: str | None = None,
 ) -> None:
     """Compare aligners on held-out pairs: what each gains, and what it costs.
 
@@ -33,26 +55,16 @@ def compare(
         Embeddings of the first modality, as for `isthmus measure`.
     y : str
         Embeddings of the second modality.
-    groups : str
-        The item of each row, as for `isthmus measure`; an item is never split between training and test.
     aligner : list of str
         Which to compare with the raw embeddings: collapse, shift, linear, procrustes, cca, shared,
         nonlinear; may be repeated. By default all.
-    folds : int
-        Of the cross-validation over items.
-    keep_recall : float
-        Share of the raw mean R@1 below which an aligner counts as collapsed.
-    seed : int
-        Of the folds and the resamples.
     as_json : bool
         Print one JSON object.
     report : Path
         Also write an HTML report on the best aligner.
-    labels : str
-        A text for each row, for the report's worst pairs: a file or metadata column, as for --groups.
     """
-    pairs = open_pairs(x, y, groups=groups, labels=labels)
-    protocol = Protocol(folds=folds, keep_recall=keep_recall, seed=seed)
+    pairs = open_pairs(x, y, groups=settings.groups, labels=settings.labels)
+    protocol = Protocol(folds=settings.folds, keep_recall=settings.keep_recall, seed=settings.seed)
     with progress_bar("comparing") as advance:
         comparison = compare_aligners(
             pairs.x,

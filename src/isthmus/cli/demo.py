@@ -6,7 +6,7 @@ import numpy as np
 
 from isthmus.cli.align import align
 from isthmus.cli.apply import apply
-from isthmus.cli.compare import compare
+from isthmus.cli.compare import Settings, compare
 from isthmus.cli.measure import measure
 from isthmus.cli.show import say
 from isthmus.theory import sample
@@ -30,15 +30,19 @@ def demo(*, out: Path = Path("isthmus-demo"), seed: int = 0) -> None:
     image, text = out / "image.npy", out / "text.npy"
     for path, rows in zip((image, text), sample(_ITEMS, seed=seed)[:2], strict=True):
         np.save(path, rows)
-    aligner, mapped = out / "aligner.safetensors", out / "image-aligned.npy"
+    report, aligner, mapped = out / "report.html", out / "aligner.safetensors", out / "image-aligned.npy"
     mapped.unlink(missing_ok=True)
-    say(f"\n[bold]1. How large is the gap?[/bold]  isthmus measure {image} {text}")
-    measure(str(image), str(text))
-    say(f"\n[bold]2. Which aligner closes it, at what cost?[/bold]  isthmus compare {image} {text}")
-    compare(str(image), str(text), folds=3, keep_recall=0.95)
-    say(f"\n[bold]3. Fit and verify it.[/bold]  isthmus align {image} {text} --out {aligner} --report ...")
-    report = out / "report.html"
-    align(str(image), str(text), out=aligner, report=report)
-    say(f"\n[bold]4. Use it.[/bold]  isthmus apply {aligner} {image} --modality x --out {mapped}")
-    apply(aligner, str(image), out=mapped, modality="x")
+    x, y = str(image), str(text)
+    _step("1. How large is the gap?", "measure", x, y)
+    measure(x, y)
+    _step("2. Which aligner closes it, at what cost?", "compare", x, y, "--folds", 3, "--keep-recall", 0.95)
+    compare(x, y, settings=Settings(folds=3, keep_recall=0.95))
+    _step("3. Fit one, verify it, save it.", "align", x, y, "--out", aligner, "--report", report)
+    align(x, y, out=aligner, report=report)
+    _step("4. Use it.", "apply", aligner, x, "--modality", "x", "--out", mapped)
+    apply(aligner, x, out=mapped, modality="x")
     say(f"\n[bold]The report:[/bold] {report.absolute()}")
+
+
+def _step(title: str, *command: object) -> None:
+    say(f"\n[bold]{title}[/bold]\n$ isthmus {' '.join(map(str, command))}")
