@@ -59,8 +59,8 @@ def test_killed_and_resumed_gives_the_same_bits(tmp_path, stop):
 
     with pytest.raises(Killed):
         train(network(), Line(), config=CONFIG, checkpoint=tmp_path / "run", progress=kill)
-    torch.manual_seed(123)  # the state of the global generator does not matter
     resumed = network()
+    torch.manual_seed(123)  # the state of the global generator does not matter
     history = train(resumed, Line(), config=CONFIG, checkpoint=tmp_path / "run")
     assert history == whole
     assert torch.equal(state(resumed), state(alone))

@@ -82,6 +82,18 @@ def test_predicting_the_mean_caption_is_marked_collapsed_and_sorted_last(simulat
     assert found.to_dict()["aligners"]["fooled"]["collapsed"] is True
 
 
+def test_the_smallest_gap_is_not_the_best_if_it_costs_the_retrieval():
+    def figures(rmg, recall):
+        recalls = dict.fromkeys(("recall_at_1_x_to_y", "recall_at_1_y_to_x"), np.full(5, recall))
+        return [{"rmg": np.full(5, rmg), **recalls}]
+
+    made = {"raw": figures(0.5, 0.8), "fooled": figures(0.1, 0.4), "good": figures(0.3, 0.75)}
+    verdicts = module._judge(made, {name: [] for name in made}, keep_recall=0.9, floor=0.01)
+    assert list(verdicts) == ["good", "raw", "fooled"]
+    assert [v.collapsed for v in verdicts.values()] == [False, False, True]
+    assert verdicts["fooled"].kept_recall.value == pytest.approx(0.5)
+
+
 def test_nothing_is_measured_on_what_was_learned(simulated):
     x, y = simulated
     verdicts = compare(x, y, aligners={"memory": Memory()}).verdicts

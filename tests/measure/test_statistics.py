@@ -45,6 +45,15 @@ def test_agrees_with_the_functions_and_numpy(pairs):
     assert s.covariances[2] == pytest.approx(both[:12, 12:], abs=1e-14)
 
 
+def test_single_precision_costs_covariances_no_more_than_its_own_digits():
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=(2, 5000, 16)) * 0.01 + rng.normal(size=(2, 1, 16))).astype(np.float32)
+    exact = GapStatistics(covariance=True).update(x.astype(np.float64), y.astype(np.float64))
+    single = GapStatistics(covariance=True).update(x, y)
+    assert single.covariances == pytest.approx(exact.covariances, abs=1e-6 * exact.covariances.max())
+    assert figures(single) == pytest.approx(figures(exact), rel=1e-12)
+
+
 def test_blocks_do_not_show(monkeypatch, pairs):
     whole = figures(GapStatistics().update(*pairs))
     monkeypatch.setattr("isthmus.measure.statistics._BLOCK_ROWS", 7)

@@ -66,7 +66,7 @@ def files(path):
 
 
 @pytest.mark.parametrize("kind", [".npy", ".npz", ".safetensors", ".parquet", "variable", "shards", ".pt"])
-@pytest.mark.parametrize("calls", [0, 1, 5, 13])
+@pytest.mark.parametrize("calls", [0, 1, 3, 5, 13])
 def test_every_format_comes_out_as_it_came_in_also_when_killed(
     monkeypatch, tmp_path, sources, rows, kind, calls
 ):
@@ -87,6 +87,16 @@ def test_every_format_comes_out_as_it_came_in_also_when_killed(
     per_call = 4 if kind == "shards" else 7  # a shard of 8 rows takes two calls
     assert sum(again) <= 100 - per_call * (calls - 2)  # what was done is not done again
     assert sorted(tmp_path.glob("*.partial")) == []
+
+
+@pytest.mark.parametrize("calls", range(1, 8))
+def test_a_shard_half_done_and_not_saved_is_done_again(monkeypatch, tmp_path, sources, rows, calls):
+    monkeypatch.setattr(module, "_BLOCK_ROWS", 3)
+    monkeypatch.setattr(module, "_SAVE_SECONDS", 1e9)
+    with pytest.raises(Killed):
+        write_mapped(sources["shards"], tmp_path / "out", killed_after(calls), identity="a")
+    write_mapped(sources["shards"], tmp_path / "out", halve, identity="a")
+    assert (np.asarray(open_embeddings(tmp_path / "out")) == halve(rows)).all()
 
 
 def test_parquet_keeps_its_other_columns(tmp_path, sources, rows):

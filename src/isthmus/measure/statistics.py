@@ -17,7 +17,9 @@ class GapStatistics:
 
     Rows are scaled to unit length as they are read and summed in float64, so
     the figures do not depend on how the pairs are cut into shards or on their
-    order (to 1e-9). One pass, O(dim) memory, or O(dim^2) with `covariance`.
+    order (to 1e-9). One pass, O(dim) memory, or O(dim^2) with `covariance`;
+    the products of covariances are taken in float32 if that is what the rows
+    hold, about the mean of each block, and summed in float64.
 
     Parameters
     ----------
@@ -64,10 +66,13 @@ class GapStatistics:
         if self._sum is not None and x.shape[1] != self._sum.shape[1]:
             raise ValueError(f"expected dim {self._sum.shape[1]} as before, got dim {x.shape[1]}")
 
+        single = max(x.dtype.itemsize, y.dtype.itemsize) <= 4
+        products = (np.float32 if single else np.float64) if self.covariance else None
+
         def part(rows: slice) -> GapStatistics:
             new = GapStatistics(self.covariance)
             for a, b in unit_blocks(x, y, rows):
-                new._merge(_of_block(a, b, covariance=self.covariance))
+                new._merge(_of_block(a, b, products=products))
             return new
 
         new = GapStatistics(self.covariance)
@@ -194,13 +199,14 @@ def relative_gap(pair: Any, within: Any) -> Any:
     return ratio if np.ndim(ratio) else float(ratio)
 
 
-def _of_block(x: np.ndarray, y: np.ndarray, covariance: bool) -> GapStatistics:
-    block = GapStatistics(covariance)
+def _of_block(x: np.ndarray, y: np.ndarray, *, products: Any) -> GapStatistics:
+    """Statistics of float64 unit rows; `products` is the precision of covariances, None for none."""
+    block = GapStatistics(products is not None)
     block.pairs = len(x)
     block._cosines = float(np.einsum("nd,nd->", x, y))
     ones = np.ones(len(x))
     block._sum = np.stack([ones @ x, ones @ y])
-    if covariance:
-        x, y = x - block._sum[0] / len(x), y - block._sum[1] / len(x)
-        block._scatter = np.stack([x.T @ x, y.T @ y, x.T @ y])
+    if products is not None:
+        x, y = ((z - total / len(z)).astype(products) for z, total in zip((x, y), block._sum, strict=True))
+        block._scatter = np.stack([x.T @ x, y.T @ y, x.T @ y], dtype=np.float64)
     return block
