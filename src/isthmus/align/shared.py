@@ -8,7 +8,7 @@ from isthmus.align.affine import AffineAligner
 from isthmus.align.latent import Dials, LatentModel, candidates
 from isthmus.align.selection import choose_dials, fold_statistics
 from isthmus.checks import check_embeddings, check_groups
-from isthmus.measure.statistics import GapStatistics, unit_blocks
+from isthmus.measure.statistics import GapStatistics, moments
 
 
 class SharedSpace(AffineAligner):
@@ -149,10 +149,4 @@ class SharedSpace(AffineAligner):
 
 
 def _unpaired(rows: Any) -> tuple[int, np.ndarray, np.ndarray]:
-    """Number, mean and covariance of the unit rows of one modality."""
-    statistics = GapStatistics()
-    scatter = np.zeros((rows.shape[1],) * 2)
-    for unit, _ in unit_blocks(rows, rows):
-        scatter += unit.T @ unit
-    mean = statistics.update(rows, rows).means[0]
-    return len(rows), mean, scatter / len(rows) - np.outer(mean, mean)
+    return len(rows), *moments(rows)

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from isthmus.measure.bootstrap import Figure
+from isthmus.measure.dimension import effective_dimension
 from isthmus.measure.discrimination import (
     hubness,
     k_occurrence,
@@ -37,6 +38,7 @@ __all__ = [
     "Items",
     "alignment",
     "distances_within",
+    "effective_dimension",
     "find_items",
     "gap_share",
     "hubness",

@@ -179,6 +179,21 @@ def unit_blocks(x: Any, y: Any, within: slice = slice(None)) -> Iterator[tuple[n
         yield block[0], block[1]
 
 
+def moments(x: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (dim,) and covariance (dim, dim; divisor n) of the unit rows of one modality, in one pass."""
+
+    def part(rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        total, scatter = np.zeros(x.shape[1]), np.zeros((x.shape[1],) * 2)
+        for unit in (a for a, _ in unit_blocks(x, x, rows)):
+            total += unit.sum(axis=0)
+            scatter += unit.T @ unit
+        return total, scatter
+
+    parts = list(in_threads(part, blocks(len(x), x.shape[1], _PART_ROWS)))
+    mean = sum(total for total, _ in parts) / len(x)
+    return mean, sum(scatter for _, scatter in parts) / len(x) - np.outer(mean, mean)
+
+
 def cosine_distance(cosine: Any) -> Any:
     """Return (1 - cosine) / 2, in [0, 1]; rounding can push a cosine above 1."""
     return np.maximum(0.0, (1 - cosine) / 2)

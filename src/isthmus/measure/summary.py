@@ -7,6 +7,7 @@ import numpy as np
 
 from isthmus.checks import check_pairs
 from isthmus.measure.bootstrap import Bootstrap, Figure, twice_the_move
+from isthmus.measure.dimension import effective_dimension
 from isthmus.measure.discrimination import k_occurrence, retrieval_ranks, skewness
 from isthmus.measure.distances import distances_within
 from isthmus.measure.gap import modality_probe
@@ -27,6 +28,8 @@ class GapSummary:
     pairs: int  # rows of each modality
     items: int  # different things they show: groups, or pairs that share no row
     dim: int
+    effective_dimension_x: int  # directions that hold 0.99 of the spread of x
+    effective_dimension_y: int
     sampled_pairs: int | None  # pairs that rmg, hubness, uniformity, probe come from; None: all
     sampled_queries: int | None  # queries per direction, each against the whole gallery; None: all
     alignment: Figure  # mean cosine of pairs, [-1, 1]
@@ -72,7 +75,8 @@ class GapSummary:
             f"\nrmg, hubness, uniformity, probe from {self.sampled_pairs} sampled pairs; "
             f"retrieval from {self.sampled_queries} sampled queries against all"
         )  # fmt: skip
-        table = Table(title=f"{self.pairs} pairs of {self.items} items, dim {self.dim}{note}")
+        used = f"{self.effective_dimension_x} (x) and {self.effective_dimension_y} (y) effective"
+        table = Table(title=f"{self.pairs} pairs of {self.items} items, dim {self.dim}, {used}{note}")
         table.add_column("figure")
         table.add_column("value", justify="right")
         table.add_column("95% interval", justify="right")
@@ -126,6 +130,8 @@ def measure(x: Any, y: Any, *, groups: Any = None, seed: int = 0, exact: bool = 
         pairs=len(x),
         items=items.count,
         dim=x.shape[1],
+        effective_dimension_x=effective_dimension(Selected(x, items.x_rows)),
+        effective_dimension_y=effective_dimension(Selected(y, items.y_rows)),
         sampled_pairs=None if sample is None else len(sample),
         sampled_queries=None if sample is None else SAMPLE_QUERIES,
         **figures,
