@@ -258,9 +258,10 @@ def unit_rows(x: Any, dtype: Any = np.float64) -> np.ndarray:
     array([[0.6, 0.8],
            [0. , 0. ]])
     """
-    x = np.array(x, dtype=dtype)
+    x = np.asarray(x)
+    x = np.array(x, dtype=np.result_type(dtype, x.dtype))  # a long float64 row does not fit in float32
     norm = row_norms(x)[:, None]
-    return np.divide(x, norm, out=x, where=norm > 0)
+    return np.divide(x, norm, out=x, where=norm > 0).astype(dtype, copy=False)
 
 
 def row_norms(x: np.ndarray) -> np.ndarray:

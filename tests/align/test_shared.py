@@ -210,6 +210,11 @@ def test_error_of_too_few_items_and_of_nothing_shared(pairs):
         )
 
 
+def test_auto_only_collapses_where_pairs_share_nothing(pairs):
+    x, _ = pairs
+    assert SharedSpace().fit(x, -x).dials_.noise == "none"
+
+
 def test_items_of_repeated_rows_are_one(pairs):
     x, y = pairs
     assert find_items(np.repeat(x, 2, axis=0), np.repeat(y, 2, axis=0)).count == len(x)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from isthmus.checks import unit_rows
 from isthmus.measure import GapStatistics, alignment, l2m, mean_cosine_within
 from tests.measure import oracles
 
@@ -95,6 +96,11 @@ def test_figures_need_pairs():
         _ = GapStatistics().update([[1.0, 0.0]], [[1.0, 0.0]]).cone
     with pytest.raises(ValueError, match="no covariances here"):
         _ = GapStatistics().update([[1.0, 0.0]], [[1.0, 0.0]]).covariances
+
+
+def test_long_rows_do_not_overflow_where_they_are_scaled():
+    x = np.array([[3e200, 4e200], [0.0, 1e-200]])
+    assert unit_rows(x, np.float32) == pytest.approx(np.array([[0.6, 0.8], [0.0, 1.0]]))
 
 
 def test_overflowing_and_tiny_rows_count_like_others():

@@ -107,6 +107,11 @@ class LatentModel:
             raise ValueError("the pairs share nothing: their cross-covariance has no positive direction")
         return vector[:, kept] * np.sqrt(value[kept])
 
+    @property
+    def shares(self) -> bool:
+        """Whether the pairs share anything at all: a positive direction of S."""
+        return bool(np.linalg.eigvalsh(self.shared)[-1] > 0)
+
     def whitening(self, noise: str, shrinkage: float) -> "Whitening":
         """Return what the maps of this noise and shrinkage have in common, whatever the strength."""
         if (noise, shrinkage) not in self._whitenings:

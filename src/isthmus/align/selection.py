@@ -91,18 +91,21 @@ def choose_dials(
     Returns
     -------
     Dials
-        The choice.
+        The choice; among those without noise where the pairs of some fold share nothing.
     """
-    raw, hits = [], {option: [] for option in options}
+    raw: list[np.ndarray] = []
+    hits: dict[Dials, list[np.ndarray]] = {option: [] for option in options}
     gaps: dict[Dials, list[float]] = {option: [] for option in options}
-    for k, (x, y, item) in enumerate(folds.pairs):
-        model = LatentModel.of(folds.without(k), extra, np.float32)  # single precision is enough to choose
+    models = [LatentModel.of(folds.without(k), extra, np.float32) for k in range(len(folds.parts))]
+    if not all(model.shares for model in models):
+        options = [option for option in options if option.noise == "none"] or options
+    for model, (x, y, item) in zip(models, folds.pairs, strict=True):
         raw.append(_hits(x, y, item))
         for option, (u, v) in _mapped(model, options, x, y, target).items():
             hits[option].append(_hits(u, v, item))
             gaps[option].append(_relative_gap(u, v))
     needed = (1 - (1 - _MARGIN) * (1 - keep_recall)) * np.concatenate(raw).mean()
-    recall = {option: np.concatenate(found).mean() for option, found in hits.items()}
+    recall = {option: np.concatenate(hits[option]).mean() for option in options}
     enough = [option for option in options if recall[option] >= needed - 1e-9]
     if not enough:
         return max(options, key=lambda option: recall[option])
