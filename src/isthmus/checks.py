@@ -125,7 +125,7 @@ def check_matrix(x: Any, name: str) -> Any:
             x = np.asarray(x)
         except ValueError as error:
             raise ValueError(f"{name} must be a rectangular array of shape (n, dim): {error}") from error
-    if x.dtype.kind not in "fiu":
+    if x.dtype.kind not in "fiu" or (x.dtype.kind == "f" and x.dtype.itemsize > 8):
         raise ValueError(f"{name} must hold float16, float32 or float64, got dtype {x.dtype}")
     if len(x.shape) != 2:
         raise ValueError(f"{name} must have shape (n, dim), got {tuple(x.shape)}")

@@ -129,6 +129,16 @@ def test_auto_holds_out_whole_items():
     assert sum(len(s) for s in seen) == len(set.union(*seen)) == 60
 
 
+def test_the_held_out_pairs_to_choose_by_are_whole_items_from_everywhere(monkeypatch):
+    monkeypatch.setattr("isthmus.align.selection._HELD_OUT_PAIRS", 30)
+    x, y, groups = sample(400, SMALL, captions=3, seed=5)
+    folds = fold_statistics(x, y, groups, seed=0)
+    chosen = np.concatenate([item for _, _, item in folds.pairs])
+    assert (np.unique(chosen, return_counts=True)[1] == 3).all()
+    assert 30 <= len(chosen) / 5 <= 33
+    assert chosen.max() > 300  # not only the first rows of the file
+
+
 def test_fold_statistics_add_up(simulated):
     x, y = (z.astype(np.float64) for z in simulated)
     folds = fold_statistics(x, y, np.arange(len(x)), seed=0)

@@ -52,6 +52,20 @@ def test_query_without_an_answer_is_an_error():
         retrieval_ranks(np.eye(3), np.eye(3)[:1], query_items=np.array([0, 7, 0]))
 
 
+def test_rows_of_a_narrow_cone_are_told_apart():
+    rng = np.random.default_rng(0)
+    gallery = 1 + 1e-4 * rng.normal(size=(200, 16))
+    queries = gallery + 1e-6 * rng.normal(size=(200, 16))
+    assert recall_at(retrieval_ranks(queries, gallery), 1) == 1
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-60, 1e45, 1e200])
+def test_length_of_rows_does_not_matter(pairs, scale):
+    x, y = pairs
+    assert (retrieval_ranks(x * scale, y * scale) == retrieval_ranks(x, y)).all()
+    assert (k_occurrence(x * scale, y * scale) == k_occurrence(x, y)).all()
+
+
 def test_summaries_of_ranks():
     ranks = np.array([1, 2, 10, 11])
     assert recall_at(ranks, 10) == 0.75
@@ -60,6 +74,7 @@ def test_summaries_of_ranks():
 
 def test_k_occurrence_agrees_with_sorting(monkeypatch):
     monkeypatch.setattr("isthmus.measure.discrimination._QUERIES", 33)
+    monkeypatch.setattr("isthmus.measure.discrimination._GALLERY", 7)
     rng = np.random.default_rng(0)
     queries, gallery = rng.normal(size=(100, 5)), rng.normal(size=(40, 5)) + 0.3
     nearest = np.argsort(-oracles.unit(queries) @ oracles.unit(gallery).T, axis=1)[:, :10]

@@ -113,6 +113,7 @@ def test_probe_never_trains_on_the_item_it_tells():
         (np.ones((2, 2, 2)), np.ones((2, 2)), r"x must have shape \(n, dim\), got \(2, 2, 2\)"),
         (np.ones((0, 2)), np.ones((0, 2)), "x is empty"),
         ([["a", "b"]], [[1, 2]], "x must hold float16, float32 or float64"),
+        (np.ones((2, 2), np.longdouble), np.eye(2), "x must hold float16, float32 or float64, got dtype"),
         ([[1, 2], [1]], np.ones((2, 2)), "x must be a rectangular array"),
     ],
 )

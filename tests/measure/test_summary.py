@@ -101,6 +101,21 @@ def test_sample_estimates_the_whole(monkeypatch, pairs):
     assert measure.measure(x, y, exact=True).rmg == exact.rmg
 
 
+def test_sampled_queries_are_as_many_as_is_said(monkeypatch):
+    from isthmus.theory import sample
+
+    x, y, _ = sample(300, captions=5)
+    monkeypatch.setattr(summary, "SAMPLE_QUERIES", 200)
+    asked = []
+    real = summary.retrieval_ranks
+    monkeypatch.setattr(
+        summary, "retrieval_ranks", lambda q, *a, **k: asked.append(len(q)) or real(q, *a, **k)
+    )
+    monkeypatch.setattr(summary, "EXACT_PAIRS", 1000)
+    assert measure.measure(x, y).sampled_queries == 200
+    assert asked == [200, 200]
+
+
 def test_same_seed_same_intervals(pairs):
     assert measure.measure(*pairs, seed=3) == measure.measure(*pairs, seed=3)
     assert measure.measure(*pairs, seed=3) != measure.measure(*pairs, seed=4)

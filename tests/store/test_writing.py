@@ -142,3 +142,58 @@ def test_errors(tmp_path, sources):
         write_mapped(sources[".npy"], tmp_path / "y.npz", halve, identity="a")
     with pytest.raises(FileNotFoundError, match="no such folder"):
         write_mapped(sources[".npy"], tmp_path / "none" / "y.npy", halve, identity="a")
+
+
+def test_what_was_read_is_what_is_replaced(tmp_path, rows):
+    """Other entries of the file, of types that do not hold embeddings, are not taken for them."""
+    tags = pa.array([["a", "b"]] * 100)
+    table = pa.table(
+        {"tags": tags, "id": np.arange(100), "emb": pa.array(list(rows), pa.list_(pa.float32()))}
+    )
+    pq.write_table(table, tmp_path / "x.parquet")
+    write_mapped(tmp_path / "x.parquet", tmp_path / "y.parquet", halve, identity="a")
+    found = pq.read_table(tmp_path / "y.parquet")
+    assert found["tags"].to_pylist() == tags.to_pylist()
+    assert (np.array(found["emb"].to_pylist(), np.float32) == halve(rows)).all()
+    save_file({"aids": np.ones((100, 2), np.int64), "emb": rows}, tmp_path / "x.safetensors")
+    write_mapped(tmp_path / "x.safetensors", tmp_path / "y.safetensors", halve, identity="a")
+    assert (np.asarray(open_embeddings(f"{tmp_path}/y.safetensors:emb")) == halve(rows)).all()
+    np.savez(tmp_path / "x.npz", names=np.array([{}], object), emb=rows)
+    write_mapped(tmp_path / "x.npz", tmp_path / "y.npz", halve, identity="a")
+    assert (np.asarray(open_embeddings(f"{tmp_path}/y.npz:emb")) == halve(rows)).all()
+
+
+def test_a_dict_of_one_tensor_stays_a_dict(tmp_path, rows):
+    torch = pytest.importorskip("torch", reason="torch is an extra")
+    torch.save({"only": torch.as_tensor(rows)}, tmp_path / "x.pt")
+    write_mapped(tmp_path / "x.pt", tmp_path / "y.pt", halve, identity="a")
+    assert list(torch.load(tmp_path / "y.pt", weights_only=True)) == ["only"]
+
+
+def test_unfinished_work_on_rows_that_have_changed_since_is_not_taken_up(
+    monkeypatch, tmp_path, sources, rows
+):
+    monkeypatch.setattr(module, "_BLOCK_ROWS", 7)
+    monkeypatch.setattr(module, "_SAVE_SECONDS", 0)
+    with pytest.raises(Killed):
+        write_mapped(sources[".npy"], tmp_path / "y.npy", killed_after(5), identity="a")
+    np.save(sources[".npy"], -rows)
+    write_mapped(sources[".npy"], tmp_path / "y.npy", halve, identity="a")
+    assert (np.load(tmp_path / "y.npy") == halve(-rows)).all()
+
+
+def test_a_folder_of_someone_elses_is_left_alone(tmp_path, sources):
+    (tmp_path / "y.npy.partial").mkdir()
+    (tmp_path / "y.npy.partial" / "mine.txt").write_text("precious")
+    with pytest.raises(FileExistsError, match=r"y.npy.partial exists and is not an unfinished run's"):
+        write_mapped(sources[".npy"], tmp_path / "y.npy", halve, identity="a")
+    assert (tmp_path / "y.npy.partial" / "mine.txt").read_text() == "precious"
+
+
+def test_two_at_once_do_not_meet(tmp_path, sources):
+    def second(x):
+        with pytest.raises(TimeoutError, match="another process holds"):
+            write_mapped(sources[".npy"], tmp_path / "y.npy", halve, identity="a")
+        return halve(x)
+
+    assert write_mapped(sources[".npy"], tmp_path / "y.npy", second, identity="a") == 100

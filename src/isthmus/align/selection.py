@@ -56,9 +56,17 @@ def fold_statistics(X: Any, Y: Any, group: np.ndarray, *, seed: int) -> FoldStat
         for block in np.array_split(rows, 1 + len(rows) // _PART_ROWS):
             part.update(X[block], Y[block])
         parts.append(part)
-        some = rows[:_HELD_OUT_PAIRS]
+        some = _some(rows, group, np.random.default_rng([seed, k]))
         pairs.append((unit_rows(X[some], np.float32), unit_rows(Y[some], np.float32), group[some]))
     return FoldStatistics(parts, pairs)
+
+
+def _some(rows: np.ndarray, group: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rows of randomly chosen whole items, about `_HELD_OUT_PAIRS` of them, ascending."""
+    item, size = np.unique(group[rows], return_counts=True)
+    order = rng.permutation(len(item))
+    enough = int(np.searchsorted(np.cumsum(size[order]), _HELD_OUT_PAIRS)) + 1
+    return rows[np.isin(group[rows], item[order[:enough]])]
 
 
 def choose_dials(

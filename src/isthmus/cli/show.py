@@ -20,9 +20,9 @@ def show(result: Any, *, as_json: bool) -> None:
         console.print(result)
 
 
-def say(message: str) -> None:
-    """Print a line for a person, to standard error."""
-    Console(stderr=True, highlight=False).print(message, soft_wrap=True)
+def say(message: str, *, markup: bool = False) -> None:
+    """Print a line for a person, to standard error; file names may hold what looks like markup."""
+    Console(stderr=True, highlight=False).print(message, soft_wrap=True, markup=markup)
 
 
 def short(names: tuple[str, str]) -> tuple[str, str]:

