@@ -1,6 +1,7 @@
 """The boundary: arrays in, clear errors out. Code behind it trusts what these return."""
 
 from collections.abc import Iterator
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -210,6 +211,43 @@ def check_groups(groups: Any, n: int, name: str = "groups") -> np.ndarray:
     order = np.empty(len(first), dtype=np.int64)
     order[np.argsort(first)] = np.arange(len(first))
     return order[code]
+
+
+def check_number(value: Any, name: str, interval: str, *, integer: bool = False) -> None:
+    """Raise unless `value` is a number in an interval.
+
+    Parameters
+    ----------
+    value : object
+        What was given.
+    name : str
+        What to call it in an error.
+    interval : str
+        Such as ``"[0, 1)"``: round brackets leave the bound out.
+    integer : bool, default=False
+        Whether it must be a whole number.
+
+    Raises
+    ------
+    ValueError
+        It is not a number, or lies outside.
+
+    Examples
+    --------
+    >>> check_number(0.5, "dropout", "[0, 1)")
+    >>> check_number(True, "dropout", "[0, 1)")
+    Traceback (most recent call last):
+    ...
+    ValueError: dropout must be a number in [0, 1), got True
+    """
+    kind = Integral if integer else Real
+    low, high = (float(bound) for bound in interval[1:-1].split(","))
+    if isinstance(value, kind) and not isinstance(value, bool):
+        above = value > low if interval[0] == "(" else value >= low
+        below = value < high if interval[-1] == ")" else value <= high
+        if above and below:
+            return
+    raise ValueError(f"{name} must be a {'whole ' * integer}number in {interval}, got {value!r}")
 
 
 def blocks(n: int, dim: int, size: int | None = None) -> Iterator[slice]:

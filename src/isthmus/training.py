@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from isthmus.checks import check_number
+
 if TYPE_CHECKING:
     import torch
 
@@ -28,6 +30,17 @@ class TrainingConfig:
     seed: int = 0  # of the order of the rows and of dropout
     device: str = "auto"  # "cpu", "cuda", or "auto": cuda where there is one
     checkpoint_seconds: float = 10.0  # between checkpoints
+
+    def __post_init__(self):
+        for name in ("epochs", "batch_size"):
+            check_number(getattr(self, name), name, "[1, inf)", integer=True)
+        for name in ("warmup", "patience", "seed"):
+            check_number(getattr(self, name), name, "[0, inf)", integer=True)
+        check_number(self.learning_rate, "learning_rate", "(0, inf)")
+        for name in ("weight_decay", "checkpoint_seconds"):
+            check_number(getattr(self, name), name, "[0, inf)")
+        if self.device != "auto" and self.device.partition(":")[0] not in ("cpu", "cuda", "mps"):
+            raise ValueError(f"device must be auto, cpu, cuda or mps, got {self.device!r}")
 
 
 class Task(Protocol):
@@ -174,6 +187,8 @@ def _device(name: str) -> "torch.device":
 
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device {name!r} was asked for, but torch finds no CUDA device here")
     return torch.device(name)
 
 

@@ -116,7 +116,9 @@ def test_same_seed_same_bits_and_resumed_too(tmp_path):
     [
         ({"activation": "swish"}, "activation must be one of relu, gelu, tanh, got 'swish'"),
         ({"loss": "mae"}, r"loss must be one of mse, cosine, mse\+contrastive, got 'mae'"),
-        ({"dropout": 1.0}, r"dropout must be in \[0, 1\), got 1.0"),
+        ({"dropout": 1.0}, r"dropout must be a number in \[0, 1\), got 1.0"),
+        ({"widths": 5}, "widths must be a tuple of whole numbers, got 5"),
+        ({"widths": (8, -1)}, r"a width must be a whole number in \[1, inf\), got -1"),
     ],
 )
 def test_errors_of_options(options, message):

@@ -199,9 +199,9 @@ def test_seeds_and_repeats(simulated):
     "options, message",
     [
         ({"noise": "pink"}, "noise must be one of auto, separate, common, none, got 'pink'"),
-        ({"shrinkage": 1.5}, r"shrinkage must be 'auto' or in \[0, 1\], got 1.5"),
-        ({"strength": -1}, "strength must be 'auto' or at least 0, got -1"),
-        ({"keep_recall": 0}, r"keep_recall must be in \(0, 1\], got 0"),
+        ({"shrinkage": 1.5}, r"shrinkage must be a number in \[0, 1\], got 1.5"),
+        ({"strength": -1}, r"strength must be a number in \[0, inf\), got -1"),
+        ({"keep_recall": 0}, r"keep_recall must be a number in \(0, 1\], got 0"),
         ({"target": "x"}, "target must be 'shared' or 'y', got 'x'"),
     ],
 )

@@ -75,7 +75,7 @@ def test_compare_prints_all_aligners(run, files):
 
 
 def test_align_then_apply(run, files):
-    aligner = files / "new" / "a.safetensors"
+    aligner = files / "a.safetensors"
     code, out, err = run(
         "align", files / "x.npy", files / "y.npy", "--out", aligner, "--keep-recall", 0.5, "--json"
     )
@@ -119,8 +119,22 @@ def test_options_reach_the_aligner(run, files):
         (("measure", "x.npy", "nan.npy"), "nan.npy has 2 NaN or infinite rows, the first is row 7"),
         (("measure", "x.npy", "y.npy", "--groups", "groups.csv:name"), "groups.csv"),
         (("compare", "x.npy", "y.npy", "--aligner", "magic"), "unknown aligner 'magic'"),
-        (("compare", "x.npy", "y.npy", "--folds", "1"), "folds must be between 2"),
-        (("align", "x.npy", "y.npy", "--out", "a", "--held-out", "0.001"), "expected at least 2 of each"),
+        (("compare", "x.npy", "y.npy", "--folds", "1"), "folds must be a whole number"),
+        (
+            ("align", "x.npy", "y.npy", "--out", "a.safetensors", "--held-out", "0.001"),
+            "expected at least 2 of each",
+        ),
+        (("align", "x.npy", "y.npy", "--out", "a.txt"), "a.txt must end in .safetensors"),
+        (("align", "x.npy", "y.npy", "--out", "no/a.safetensors"), "no such folder"),
+        (("align", "x.npy", "y.npy", "--out", "dir.safetensors"), "exists and is not a file"),
+        (("align", "x.npy", "y.npy", "--out", "other.safetensors"), "other.safetensors is not a readable"),
+        (("align", "x.npy", "y.npy", "--out", "a.safetensors", "--report", "no/r.html"), "no such folder"),
+        (("compare", "x.npy", "y.npy", "--report", "no/r.html"), "no such folder"),
+        (("compare", "x.npy", "y.npy", "--keep-recall", "3"), "keep_recall must be a number in (0, 1]"),
+        (
+            ("align", "x.npy", "y.npy", "--out", "a.safetensors", "--option", "strength=[1]"),
+            "strength must be",
+        ),
         (("apply", "x.npy", "x.npy", "--out", "new.npy"), "x.npy is not a readable safetensors file"),
         (("measure",), "requires an argument"),
         (("measure", "x.npy", "y.npy", "--jsn"), "--json"),
@@ -134,6 +148,8 @@ def test_bad_input_exits_2_with_a_message_and_writes_nothing(run, files, monkeyp
     x[[7, 9]] = np.nan
     np.save(files / "nan.npy", x)
     monkeypatch.chdir(files)
+    (files / "dir.safetensors").mkdir()
+    (files / "other.safetensors").write_text("precious")
     before = sorted(files.rglob("*"))
     code, out, err = run(*words)
     assert code == 2
@@ -239,6 +255,55 @@ def test_interrupt_exits_130_without_a_traceback(files):
     assert code == 130
     assert b"interrupted" in said
     assert b"Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "aligner, option",
+    [
+        ("shift", "strength=abc"),
+        ("linear", "alpha=-1"),
+        ("cca", "components=1.5"),
+        ("cca", "alpha=null"),
+        ("shared", "shrinkage=true"),
+        ("shared", "seed=abc"),
+        ("nonlinear", "widths=5"),
+        ("nonlinear", "epochs=0"),
+        ("nonlinear", "batch_size=0"),
+        ("nonlinear", "device=tpu"),
+        ("nonlinear", "dropout=x"),
+    ],
+)
+def test_bad_options_exit_2(run, files, aligner, option):
+    name = option.partition("=")[0].removesuffix("s")
+    words = ("--aligner", aligner, "--option", option, "--out", files / "a.safetensors")
+    code, _, err = run("align", files / "x.npy", files / "y.npy", *words)
+    assert code == 2
+    assert name in err
+    assert not (files / "a.safetensors").exists()
+
+
+def test_a_users_folder_beside_the_output_is_left_alone(run, files):
+    (files / "a.safetensors.partial").mkdir()
+    (files / "a.safetensors.partial" / "mine.txt").write_text("precious")
+    words = ("--aligner", "collapse", "--out", files / "a.safetensors")
+    assert run("align", files / "x.npy", files / "y.npy", *words)[0] == 0
+    assert (files / "a.safetensors.partial" / "mine.txt").read_text() == "precious"
+
+
+def test_output_that_nobody_reads_is_no_error(files):
+    process = start("measure", files / "x.npy", files / "y.npy")
+    process.stdout.close()
+    assert process.wait() == 0
+    assert b"Traceback" not in process.stderr.read()
+    process.stderr.close()
+
+
+def test_several_aligners_may_follow_one_flag(run, files):
+    code, out, err = run(
+        "compare", files / "x.npy", files / "y.npy", "--aligner", "collapse", "shift", "--json"
+    )
+    assert code == 0, err
+    assert set(json.loads(out)["aligners"]) == {"raw", "collapse", "shift"}
 
 
 def test_traceback_is_there_for_who_asks(run, monkeypatch):

@@ -173,13 +173,32 @@ def test_held_out_rows_are_those_of_the_first_split(simulated):
     "options, message",
     [
         ({"aligners": ["magic"]}, "unknown aligner 'magic'"),
-        ({"protocol": Protocol(folds=1)}, "folds must be between 2 and half the 300 items"),
         ({"protocol": Protocol(folds=200)}, "folds must be between 2 and half the 300 items"),
     ],
 )
 def test_errors(simulated, options, message):
     with pytest.raises(ValueError, match=message):
         isthmus.compare(*simulated, **options)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"folds": 1}, r"folds must be a whole number in \[2, inf\), got 1"),
+        ({"keep_recall": float("nan")}, r"keep_recall must be a number in \(0, 1\], got nan"),
+        ({"held_out": 1}, r"held_out must be a number in \(0, 1\), got 1"),
+        ({"seed": -1}, r"seed must be a whole number in \[0, inf\), got -1"),
+    ],
+)
+def test_errors_of_the_protocol(options, message):
+    with pytest.raises(ValueError, match=message):
+        Protocol(**options)
+
+
+def test_an_aligner_that_cannot_be_fitted_is_named(simulated):
+    x, y = simulated
+    with pytest.raises(ValueError, match="shared cannot be fitted: choosing by cross-validation needs"):
+        compare(x[:6], y[:6], aligners=["collapse", "shared"], protocol=Protocol(folds=2))
 
 
 def test_error_of_too_small_a_split(simulated):

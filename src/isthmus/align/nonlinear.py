@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import erf
 
 from isthmus.align.affine import PairedAligner
-from isthmus.checks import check_groups, unit_rows
+from isthmus.checks import check_groups, check_number, unit_rows
 from isthmus.measure.items import row_hashes
 from isthmus.measure.statistics import GapStatistics
 from isthmus.training import Progress, TrainingConfig, train
@@ -169,8 +169,11 @@ class NonLinearAligner(PairedAligner):
         for name, known in (("activation", _ACTIVATIONS), ("loss", ("mse", "cosine", "mse+contrastive"))):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
+        check_number(self.dropout, "dropout", "[0, 1)")
+        if not isinstance(self.widths, tuple):
+            raise ValueError(f"widths must be a tuple of whole numbers, got {self.widths!r}")
+        for width in self.widths:
+            check_number(width, "a width", "[1, inf)", integer=True)
 
 
 def _gelu(x: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 
 from isthmus.align.affine import MomentAligner, power
+from isthmus.checks import check_number
 from isthmus.measure.statistics import GapStatistics
 
 
@@ -36,6 +37,7 @@ class MeanShift(MomentAligner):
         self.strength = strength
 
     def _solve(self, statistics: GapStatistics) -> None:
+        check_number(self.strength, "strength", "(-inf, inf)")
         x, y = statistics.means
         half = self.strength * (x - y) / 2
         self._set("x", None, -half)
@@ -82,6 +84,7 @@ class LinearMap(MomentAligner):
             error = _gcv_error(value, rotated, np.trace(yy), statistics.pairs)
             self.alpha_ = float(min(np.logspace(-4, 3, 29), key=lambda a: error(a * unit)))
         else:
+            check_number(self.alpha, "alpha", "[0, inf)")
             self.alpha_ = float(self.alpha)
         penalty = max(self.alpha_ * unit, np.finfo(float).eps * value.max(initial=0), np.finfo(float).tiny)
         matrix = vector @ (rotated / (value + penalty)[:, None])
@@ -167,6 +170,10 @@ class RegularizedCCA(MomentAligner):
         self.components = components
 
     def _solve(self, statistics: GapStatistics) -> None:
+        check_number(self.alpha, "alpha", "[0, inf)")
+        check_number(self.strength, "strength", "[0, inf)")
+        if self.components is not None:
+            check_number(self.components, "components", "[1, inf)", integer=True)
         (x_mean, y_mean), (xx, yy, xy) = statistics.means, statistics.covariances
         x_white, y_white = (power(_with_ridge(c, self.alpha), -0.5) for c in (xx, yy))
         across = x_white @ xy @ y_white

@@ -7,7 +7,7 @@ import numpy as np
 from isthmus.align.affine import AffineAligner
 from isthmus.align.latent import Dials, LatentModel, candidates
 from isthmus.align.selection import choose_dials, fold_statistics
-from isthmus.checks import check_embeddings, check_groups
+from isthmus.checks import check_embeddings, check_groups, check_number
 from isthmus.measure.statistics import GapStatistics, moments
 
 
@@ -45,7 +45,9 @@ class SharedSpace(AffineAligner):
         modality gap that keeps this share of the raw mean R@1.
     target : {"shared", "y"}, default="shared"
         "shared": both modalities move. "y": the second stays as it is, so
-        that an index of it needs no rebuilding, and the first is placed in it.
+        that an index of it needs no rebuilding, and the first is placed in it: what the first shares,
+        mapped as above onto the principal directions of S, is given y's mean and y's variance about it.
+        There "none" shifts the first by `strength` times the gap.
     seed : int, default=0
         Of the cross-validation's folds.
 
@@ -143,8 +145,12 @@ class SharedSpace(AffineAligner):
     def _candidates(self) -> list[Dials]:
         if self.target not in ("shared", "y"):
             raise ValueError(f"target must be 'shared' or 'y', got {self.target!r}")
-        if not 0 < self.keep_recall <= 1:
-            raise ValueError(f"keep_recall must be in (0, 1], got {self.keep_recall}")
+        check_number(self.keep_recall, "keep_recall", "(0, 1]")
+        check_number(self.seed, "seed", "[0, inf)", integer=True)
+        if self.shrinkage != "auto":
+            check_number(self.shrinkage, "shrinkage", "[0, 1]")
+        if self.strength != "auto":
+            check_number(self.strength, "strength", "[0, inf)")
         return candidates(self.noise, self.shrinkage, self.strength, self.target)
 
 

@@ -1,7 +1,6 @@
 """isthmus align"""
 
 import json
-import shutil
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,8 +8,8 @@ from typing import Annotated, Any
 import numpy as np
 from cyclopts import Parameter
 
-from isthmus.align import NonLinearAligner, PairedAligner, save_aligner
-from isthmus.cli.show import progress_bar, say, short, show
+from isthmus.align import NonLinearAligner, PairedAligner, load_aligner, save_aligner
+from isthmus.cli.show import check_output, progress_bar, say, short, show
 from isthmus.evaluate import CLOSED_FORM, Protocol, configured, cross_validate, hold_out
 from isthmus.measure import find_items
 from isthmus.store import open_pairs
@@ -39,7 +38,7 @@ class Settings:
 
     groups: str | None = None
     labels: str | None = None
-    option: Annotated[list[str] | None, Parameter(negative="")] = None
+    option: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None
     held_out: float = 0.2
     keep_recall: float = 0.99
     seed: int = 0
@@ -68,7 +67,7 @@ def align(
     y : str
         Embeddings of the second modality.
     out : Path
-        File to save the aligner in (.safetensors).
+        File to save the aligner in (.safetensors); an aligner that is there is replaced.
     aligner : str
         collapse, shift, linear, procrustes, cca, shared or nonlinear.
     as_json : bool
@@ -76,15 +75,17 @@ def align(
     report : Path
         Also write an HTML report, with the closed-form aligners beside this one.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
+    check_output(out, ".safetensors")
+    check_output(report, ".html")
+    if out.exists():
+        load_aligner(out)  # nothing but an aligner is overwritten
     protocol = Protocol(held_out=settings.held_out, keep_recall=settings.keep_recall, seed=settings.seed)
     estimator = _with_options(configured(aligner, protocol), settings.option or [])
     pairs = open_pairs(x, y, groups=settings.groups, labels=settings.labels)
     items = find_items(pairs.x, pairs.y, pairs.groups)
-    scratch = out.with_name(out.name + ".partial")
     others = [name for name in CLOSED_FORM if name != aligner] if report is not None else []
     with progress_bar(aligner) as advance:
-        fit = _Fit(scratch, advance)
+        fit = _Fit(out.with_name(out.name + ".partial"), advance)
         comparison = cross_validate(
             pairs.x,
             pairs.y,
@@ -101,11 +102,11 @@ def align(
     for figures in held.values():
         del figures["fit_seconds"]  # the same run gives the same file
     save_aligner(fitted, out, verified=held)
-    shutil.rmtree(scratch, ignore_errors=True)
+    fit.forget()
     show({"out": str(out)} | comparison.to_dict() if as_json else comparison, as_json=as_json)
     if verdict.collapsed:
         say(
-            f"[red]{aligner} collapsed[/red]: on held-out pairs it keeps {verdict.kept_recall.value:.1%} of "
+            f"{aligner} collapsed: on held-out pairs it keeps {verdict.kept_recall.value:.1%} of "
             f"the raw mean R@1, less than the {protocol.keep_recall:.0%} asked for"
         )
     say(f"aligner: {out}")
@@ -129,6 +130,16 @@ class _Fit:
     def __init__(self, scratch: Path, advance: Any):
         self.scratch, self.advance, self.stage = scratch, advance, "split"
 
+    def forget(self) -> None:
+        """Remove the checkpoints, and nothing else that may lie beside them."""
+        for stage in ("split", "all"):
+            self._checkpoint(stage).unlink(missing_ok=True)
+        if self.scratch.is_dir() and not any(self.scratch.iterdir()):
+            self.scratch.rmdir()
+
+    def _checkpoint(self, stage: str) -> Path:
+        return self.scratch / f"{stage}.safetensors"
+
     def __call__(self, name: str, aligner: PairedAligner, x: Any, y: Any, group: np.ndarray) -> PairedAligner:
         if not isinstance(aligner, NonLinearAligner):
             return aligner.fit(x, y, groups=group)
@@ -136,7 +147,7 @@ class _Fit:
             x,
             y,
             groups=group,
-            checkpoint=self.scratch / f"{self.stage}.safetensors",
+            checkpoint=self._checkpoint(self.stage),
             progress=lambda p: self.advance(
                 p.epoch, p.epochs, f"({self.stage}) epoch {p.epoch}, loss {p.loss:.4f}"
             ),

@@ -31,8 +31,11 @@ def main() -> None:
     """Run the command line and exit: 0 done, 2 bad usage or input, 130 interrupted."""
     try:
         app(sys.argv[1:])
+        sys.stdout.flush()
     except CycloptsError:
         sys.exit(2)  # it has said why
+    except BrokenPipeError:  # whoever reads our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, OSError, ImportError) as error:
         if os.environ.get("ISTHMUS_TRACEBACK"):
             raise

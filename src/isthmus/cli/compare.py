@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from isthmus.cli.show import progress_bar, say, short, show
+from isthmus.cli.show import check_output, progress_bar, say, short, show
 from isthmus.evaluate import Protocol
 from isthmus.evaluate import compare as compare_aligners
 from isthmus.store import open_pairs
@@ -42,7 +42,7 @@ def compare(
     y: str | None = None,
     /,
     *,
-    aligner: Annotated[list[str] | None, Parameter(negative="")] = None,
+    aligner: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
     settings: Annotated[Settings, Parameter("*")] = Settings(),  # noqa: B008
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
     report: Path | None = None,
@@ -63,6 +63,7 @@ def compare(
     report : Path
         Also write an HTML report on the best aligner.
     """
+    check_output(report, ".html")
     pairs = open_pairs(x, y, groups=settings.groups, labels=settings.labels)
     protocol = Protocol(folds=settings.folds, keep_recall=settings.keep_recall, seed=settings.seed)
     with progress_bar("comparing") as advance:

@@ -41,8 +41,8 @@ def demo(*, out: Path = Path("isthmus-demo"), seed: int = 0) -> None:
     align(x, y, out=aligner, report=report)
     _step("4. Use it.", "apply", aligner, x, "--modality", "x", "--out", mapped)
     apply(aligner, x, out=mapped, modality="x")
-    say(f"\n[bold]The report:[/bold] {report.absolute()}")
+    say(f"\nThe report: {report.absolute()}")
 
 
 def _step(title: str, *command: object) -> None:
-    say(f"\n[bold]{title}[/bold]\n$ isthmus {' '.join(map(str, command))}")
+    say(f"\n{title}\n$ isthmus {' '.join(map(str, command))}")

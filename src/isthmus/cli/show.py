@@ -1,6 +1,7 @@
 """What the verbs print: results to standard output, progress to standard error."""
 
 import json
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,14 +16,41 @@ def show(result: Any, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(result if isinstance(result, dict) else result.to_dict()))
     else:
-        console = Console()
+        console = _Output()
         console.width = max(console.width, 0 if console.is_terminal else 170)
         console.print(result)
 
 
-def say(message: str, *, markup: bool = False) -> None:
-    """Print a line for a person, to standard error; file names may hold what looks like markup."""
-    Console(stderr=True, highlight=False).print(message, soft_wrap=True, markup=markup)
+class _Output(Console):
+    """Standard output, whose being closed by its reader is for `main` to see."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def say(message: str) -> None:
+    """Print a line for a person, to standard error."""
+    print(message, file=sys.stderr)
+
+
+def check_output(path: Path | None, suffix: str) -> None:
+    """Raise, before any work is done, if a file cannot be written to `path`.
+
+    Raises
+    ------
+    ValueError
+        It has another suffix, or is something else than a file.
+    FileNotFoundError
+        Its folder does not exist.
+    """
+    if path is None:
+        return
+    if path.suffix != suffix:
+        raise ValueError(f"{path} must end in {suffix}")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} exists and is not a file")
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"no such folder: {path.absolute().parent}")
 
 
 def short(names: tuple[str, str]) -> tuple[str, str]:

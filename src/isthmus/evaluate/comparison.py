@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import clone
 
 from isthmus.align import PairedAligner, make_aligner
-from isthmus.checks import check_pairs, unit_rows
+from isthmus.checks import check_number, check_pairs, unit_rows
 from isthmus.measure.bootstrap import Bootstrap, Figure
 from isthmus.measure.items import Items, Selected, find_items
 from isthmus.measure.summary import Replicated, replicate
@@ -32,6 +32,12 @@ class Protocol:
     held_out: float = 0.2  # share of the items held out where there is a single split
     keep_recall: float = 0.99  # share of the raw mean R@1 below which an aligner counts as collapsed
     seed: int = 0  # of the folds and the resamples
+
+    def __post_init__(self):
+        check_number(self.folds, "folds", "[2, inf)", integer=True)
+        check_number(self.held_out, "held_out", "(0, 1)")
+        check_number(self.keep_recall, "keep_recall", "(0, 1]")
+        check_number(self.seed, "seed", "[0, inf)", integer=True)
 
 
 @dataclass(frozen=True)
@@ -231,7 +237,7 @@ def cross_validate(
                     done = k * len(estimators) + len(mapped) - 1
                     progress(done, len(splits) * len(estimators), f"{name}, fold {k + 1} of {len(splits)}")
                 pairs = _rows(x, train), _rows(y, train)
-                aligner = fit(name, clone(estimators[name]), *pairs, items.group[train])
+                aligner = _named(fit)(name, clone(estimators[name]), *pairs, items.group[train])
                 seconds[name].append(perf_counter() - start)
                 mapped[name] = aligner.transform(x_test, y_test)
             replicated[name].append(replicate(*mapped[name], part, seed=protocol.seed + k))
@@ -304,6 +310,18 @@ def _rows(array: Any, rows: np.ndarray) -> Any:
 
 def _fit(name: str, aligner: PairedAligner, x: Any, y: Any, group: np.ndarray) -> PairedAligner:
     return aligner.fit(x, y, groups=group)
+
+
+def _named(fit: Fit) -> Fit:
+    """Say in an error which aligner could not be fitted."""
+
+    def named(name: str, *rest: Any) -> PairedAligner:
+        try:
+            return fit(name, *rest)
+        except ValueError as error:
+            raise ValueError(f"{name} cannot be fitted: {error}") from error
+
+    return named
 
 
 def _judge(

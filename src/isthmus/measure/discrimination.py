@@ -212,7 +212,7 @@ def skewness(mean: Any, square: Any, cube: Any) -> Any:
 
 
 def _precision(gallery: Any) -> tuple[Any, float]:
-    """Return the type to take cosines in, and which are then a tie: float32, but for a narrow float64 cone."""
+    """Return the type to take cosines in, and what is a tie: float32, but in a narrow float64 cone."""
     if gallery.dtype != np.float64:
         return np.float32, _TIES[np.float32]
     some = unit_rows(gallery[np.unique(np.linspace(0, len(gallery) - 1, 1000).astype(np.int64))])
