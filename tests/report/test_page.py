@@ -6,6 +6,7 @@ import pytest
 
 from isthmus.evaluate import Protocol, compare
 from isthmus.report import render, summarize, write_report
+from isthmus.theory import sample
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 
@@ -176,3 +177,12 @@ def test_the_report_on_clip(clip_pairs):
     assert summary["aligner"] == "shared"
     assert "lowers the relative modality gap from 0.548 to 0.34" in summary["verdict"]["sentences"][0]
     assert 'viewBox="0 0 460 380"' in render(summary)
+
+
+def test_retrieval_at_chance_is_said():
+    x, y, _ = sample(80)
+    found = compare(x, y[::-1], aligners=["collapse"], protocol=Protocol(folds=2))
+    assert "find no more than chance" in render(summarize(found))
+    assert "find no more than chance" not in render(
+        summarize(compare(x, y, aligners=["collapse"], protocol=Protocol(folds=2)))
+    )

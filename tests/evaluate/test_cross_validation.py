@@ -7,7 +7,7 @@ import isthmus
 from isthmus.align import MeanCollapse, PairedAligner, SharedSpace
 from isthmus.checks import unit_rows
 from isthmus.evaluate import Protocol, compare, cross_validate, hold_out
-from isthmus.evaluate import comparison as module
+from isthmus.evaluate import cross_validation as module
 from isthmus.measure import alignment, find_items, recall_at, relative_modality_gap, retrieval_ranks
 from isthmus.theory import Geometry, sample
 
@@ -100,6 +100,14 @@ def test_nothing_is_measured_on_what_was_learned(simulated):
     assert verdicts["memory"].figures["alignment"].value == pytest.approx(
         verdicts["raw"].figures["alignment"].value
     )
+
+
+def test_rows_that_do_not_pair_up_are_called_out(simulated):
+    x, y = simulated
+    shuffled = compare(x, y[np.random.default_rng(0).permutation(300)], aligners=["collapse"])
+    assert shuffled.raw_at_chance
+    assert shuffled.to_dict()["raw_at_chance"] is True
+    assert not compare(x, y, aligners=["collapse"]).raw_at_chance
 
 
 def test_raw_rows_that_find_nothing_do_not_break_the_verdict():
