@@ -30,7 +30,7 @@ def torch_cdist(x):
 
     t = torch.from_numpy(x)
     total = sum(
-        float(torch.cdist(t[i : i + ROWS], t, compute_mode="use_mm_for_euclid_dist").sum(dtype=torch.float64))
+        float(torch.cdist(t[i : i + ROWS], t, compute_mode="use_mm_for_euclid_dist").sum())
         for i in range(0, len(x), ROWS)
     )
     return total / (len(x) * (len(x) - 1))
@@ -45,14 +45,12 @@ def numpy_gemm(x):
         d += square[i : i + ROWS, None]
         d += square
         np.maximum(d, 0, out=d)
-        total += float(np.sqrt(d, out=d).sum(dtype=np.float64))
+        total += float(np.sqrt(d, out=d).sum())
     return total / (len(x) * (len(x) - 1))
 
 
 def sklearn_chunked(x):
-    total = sum(
-        float(d.sum(dtype=np.float64)) for d in pairwise_distances_chunked(x, metric="euclidean", n_jobs=2)
-    )
+    total = sum(float(d.sum()) for d in pairwise_distances_chunked(x, metric="euclidean", n_jobs=2))
     return total / (len(x) * (len(x) - 1))
 
 
