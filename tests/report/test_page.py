@@ -175,7 +175,7 @@ def test_the_report_on_clip(clip_pairs):
     comparison = compare(*clip_pairs, aligners=["shared", "linear"], protocol=Protocol(keep_recall=0.85))
     summary = summarize(comparison, names=("image", "text"))
     assert summary["aligner"] == "shared"
-    assert "lowers the relative modality gap from 0.548 to 0.34" in summary["verdict"]["sentences"][0]
+    assert "lowers the relative modality gap from 0.548 to 0.35" in summary["verdict"]["sentences"][0]
     assert 'viewBox="0 0 460 380"' in render(summary)
 
 
