@@ -2,10 +2,8 @@
 
 from typing import Any, Self
 
-import numpy as np
-
 from isthmus.align.affine import AffineAligner
-from isthmus.measure.statistics import unit_blocks
+from isthmus.measure.statistics import unit_parts
 
 
 class MeanCollapse(AffineAligner):
@@ -38,6 +36,6 @@ class MeanCollapse(AffineAligner):
         for modality, rows in (("x", X), ("y", Y)):
             if len(rows) < 2:
                 raise ValueError(f"{modality.upper()} must have at least 2 rows, got {len(rows)}")
-            total = sum(np.ones(len(a)) @ a for a, _ in unit_blocks(rows, rows))
+            total = sum(part.sum(axis=0) for part in unit_parts(rows, modality.upper()))
             self._set(modality, None, -total / len(rows))
         return self

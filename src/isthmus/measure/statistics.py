@@ -166,17 +166,19 @@ class GapStatistics:
 
 def unit_blocks(x: Any, y: Any, within: slice = slice(None)) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield blocks of `x` and `y`, of shape (n, dim), as float64 unit rows; raise at a bad row."""
+    yield from zip(unit_parts(x, "x", within), unit_parts(y, "y", within), strict=True)
+
+
+def unit_parts(x: Any, name: str, within: slice = slice(None)) -> Iterator[np.ndarray]:
+    """Yield blocks of one modality as float64 unit rows; raise at a bad row, calling it `name`."""
     first, last, _ = within.indices(len(x))
     for start in range(first, last, _BLOCK_ROWS):
-        rows, block = slice(start, min(start + _BLOCK_ROWS, last)), []
-        for whole, name in ((x, "x"), (y, "y")):
-            part = np.array(whole[rows], dtype=np.float64)
-            norm = row_norms(part)
-            if not np.all(np.isfinite(norm) & (norm > 0)):
-                check_rows(whole, name)
-            part /= norm[:, None]
-            block.append(part)
-        yield block[0], block[1]
+        part = np.array(x[start : min(start + _BLOCK_ROWS, last)], dtype=np.float64)
+        norm = row_norms(part)
+        if not np.all(np.isfinite(norm) & (norm > 0)):
+            check_rows(x, name)
+        part /= norm[:, None]
+        yield part
 
 
 def moments(x: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -184,7 +186,7 @@ def moments(x: Any) -> tuple[np.ndarray, np.ndarray]:
 
     def part(rows: slice) -> tuple[np.ndarray, np.ndarray]:
         total, scatter = np.zeros(x.shape[1]), np.zeros((x.shape[1],) * 2)
-        for unit in (a for a, _ in unit_blocks(x, x, rows)):
+        for unit in unit_parts(x, "x", rows):
             total += unit.sum(axis=0)
             scatter += unit.T @ unit
         return total, scatter
