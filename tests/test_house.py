@@ -67,7 +67,9 @@ def test_help_loads_nothing_heavy():
     assert subprocess.check_output([sys.executable, "-c", code], text=True).splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("room", ["measure", "align", "evaluate", "theory", "report", "store"])
+@pytest.mark.parametrize(
+    "room", ["sources", "encoders", "measure", "align", "evaluate", "theory", "report", "store"]
+)
 def test_rooms_load_no_torch_until_it_is_needed(room):
     code = f"import isthmus.{room}, sys; print('torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
@@ -75,7 +77,8 @@ def test_rooms_load_no_torch_until_it_is_needed(room):
 
 def public():
     """Everything that a room names in its ``__all__``, and public methods of its classes."""
-    for room in ("align", "evaluate", "measure", "report", "store", "theory", "training", "checks"):
+    rooms = ("align", "encoders", "evaluate", "measure", "report", "sources", "store", "theory")
+    for room in (*rooms, "training", "checks"):
         module = importlib.import_module(f"isthmus.{room}")
         named = getattr(module, "__all__", None) or [
             n

@@ -7,15 +7,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from isthmus import align, evaluate, measure, report, store, theory
+    from isthmus import align, encoders, evaluate, measure, report, sources, store, theory
     from isthmus.align import load_aligner, make_aligner, save_aligner
+    from isthmus.encoders import open_encoder
     from isthmus.evaluate import Comparison, Protocol, compare
     from isthmus.measure import GapStatistics, GapSummary
+    from isthmus.sources import open_source
     from isthmus.store import Store, open_embeddings, open_pairs
 
 __version__ = "0.1.0"
 
-_ROOMS = ("align", "evaluate", "measure", "report", "store", "theory")
+_ROOMS = ("align", "encoders", "evaluate", "measure", "report", "sources", "store", "theory")
 _NAMES = {
     "Comparison": "evaluate",
     "GapStatistics": "measure",
@@ -26,7 +28,9 @@ _NAMES = {
     "load_aligner": "align",
     "make_aligner": "align",
     "open_embeddings": "store",
+    "open_encoder": "encoders",
     "open_pairs": "store",
+    "open_source": "sources",
     "save_aligner": "align",
 }
 
@@ -38,14 +42,18 @@ __all__ = [
     "Store",
     "align",
     "compare",
+    "encoders",
     "evaluate",
     "load_aligner",
     "make_aligner",
     "measure",
     "open_embeddings",
+    "open_encoder",
     "open_pairs",
+    "open_source",
     "report",
     "save_aligner",
+    "sources",
     "store",
     "theory",
 ]

@@ -1,0 +1,6 @@
+"""Items to embeddings: one file per family of encoders; weights are loaded only when asked for."""
+
+from isthmus.encoders.encoder import Encoder
+from isthmus.encoders.opening import open_encoder
+
+__all__ = ["Encoder", "open_encoder"]
