@@ -45,7 +45,8 @@ def coco(
     Returns
     -------
     Source
-        Of captions alone, where there is no folder of images. The file is read when the items are first asked for.
+        Of captions alone, where there is no folder of images. The file is read
+        when the items are first asked for.
     """
     root = existing(place)
     file = root if root.is_file() else None
@@ -53,27 +54,37 @@ def coco(
         root = file.parent.parent if file.parent.name == "annotations" else file.parent
     name = title("coco", place, split, year=year, images=images, karpathy=karpathy)
     splits = inside(root, karpathy) if karpathy else root / "dataset_coco.json"
-    if file and not _PATTERN.fullmatch(file.name):
+    if file and file.name.startswith("dataset"):  # as Karpathy's files of COCO and Flickr are named
         splits = file
     if karpathy or splits == file or (not year and not file and splits.is_file()):
         where = folders(root, images, ("images", "."))
         where = where or [root] * any((root / part).is_dir() for part in ("train2014", "val2014"))
         read = _karpathy(splits, split, where)
     else:
-        files = [file] if file else _files(root, split, year)
+        files = [_one(file, split, year)] if file else _files(root, split, year)
         usual = {path: path.stem.removeprefix("captions_") for path in files}
-        places = {path: folders(root, images, (part, f"images/{part}")) for path, part in usual.items()}
+        places = {
+            path: folders(root, images, (part, f"images/{part}", "images")) for path, part in usual.items()
+        }
         where = [folder for each in places.values() for folder in each]
         read = _annotations(places)
     modalities = ("image", "text") if where else ("text",)
     return Source(name, lambda: items(read()), modalities=modalities, on_error=on_error)
 
 
+def _one(file: Path, split: str | None, year: str | None) -> Path:
+    match = _PATTERN.fullmatch(file.name)
+    if (split or year) and not (match and split in (None, match[1]) and year in (None, match[2])):
+        wanted = " ".join(filter(None, (split, year)))
+        raise ValueError(f"{file}: expected captions of {wanted}, found a file named otherwise")
+    return file
+
+
 def _files(root: Path, split: str | None, year: str | None) -> list[Path]:
     if split not in (None, "train", "val"):
         raise ValueError(
-            f"unknown split {split!r}, expected train or val; {' and '.join(_KARPATHY[1::2])} are of Karpathy's "
-            f"dataset_coco.json, which {root} has not"
+            f"unknown split {split!r}, expected train or val; the others are of Karpathy's dataset_coco.json, "
+            f"which {root} does not have"
         )
     folder = root / "annotations" if (root / "annotations").is_dir() else root
     found = [(path, match) for path in sorted(folder.iterdir()) if (match := _PATTERN.fullmatch(path.name))]

@@ -1,4 +1,4 @@
-"""Densely Captioned Images: long descriptions of SA-1B's photos and short summaries (Urbanek et al., 2024)."""
+"""Densely Captioned Images: long descriptions of photos, and summaries of them (Urbanek et al., 2024)."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -44,7 +44,7 @@ def media(name: str, where: list[Path]) -> Path | None:
 
 
 def modality(path: Path) -> str:
-    """Return whether a file holds an image, audio or video by its suffix; nothing for others and hidden files."""
+    """Return image, audio or video, as a file's suffix says; nothing for others and for hidden files."""
     return "" if path.name.startswith(".") else MODALITIES.get(path.suffix.lower(), "")
 
 
