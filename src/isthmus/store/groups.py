@@ -15,6 +15,7 @@ from isthmus.store.numpy_files import read_npy
 from isthmus.store.parquet_files import read_column
 
 COLUMN = "column"
+GROUP = "group"  # the metadata column of a store that was embedded
 
 
 def read_groups(groups: Any, n: int, *, metadata: Sequence[Path] = ()) -> np.ndarray:

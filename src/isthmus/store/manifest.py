@@ -3,9 +3,9 @@
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from isthmus.store.layout import METADATA_FOLDER, folder_of
 from isthmus.store.shard import Shard, atomic_write
@@ -14,6 +14,7 @@ MANIFEST = "manifest.json"
 FORMAT = "isthmus-store"
 VERSION = 1
 ENCODER_KEYS = ("encoder", "revision")
+_MESSAGES = 100  # of skipped items that a manifest keeps
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,40 @@ class Modality:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What a store was embedded from, and how far that has got."""
+
+    source: str  # its name: kind, place, split and options
+    limit: int | None  # items of the source at most
+    scale: str  # "unit", or "raw": as the network gives them
+    dtype: str
+    precision: str  # of the network's arithmetic
+    walked: int = 0  # items of the source that have been dealt with, in its order
+    items: int = 0  # of them, embedded
+    skipped: int = 0  # items that could not be read
+    messages: list[str] = field(default_factory=list)  # why, the first of them
+    truncated: dict[str, int] = field(default_factory=dict)  # per modality, what the encoder cut
+    complete: bool = False
+
+    def skip(self, messages: list[str]) -> Self:
+        """Return it with some more items skipped."""
+        kept = [*self.messages, *messages][:_MESSAGES]
+        return replace(self, skipped=self.skipped + len(messages), messages=kept)
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What a store holds: modalities, each with the same counts per shard, and metadata of the rows."""
 
     modalities: dict[str, Modality]
     metadata: list[Shard] = field(default_factory=list)  # empty: the store has none
+    origin: Origin | None = None  # None: made by hand, append by append
 
     def write(self, root: Path) -> None:
         """Replace the manifest of the store at `root` in one step."""
         document = {"format": FORMAT, "version": VERSION} | asdict(self)
+        if self.origin is None:
+            del document["origin"]
         with atomic_write(root / MANIFEST) as file:
             file.write(json.dumps(document, indent=2).encode() + b"\n")
 
@@ -80,6 +106,7 @@ def read_manifest(root: Path) -> Manifest:
         manifest = Manifest(
             {name: _modality(entry) for name, entry in document["modalities"].items()},
             [Shard(**shard) for shard in document["metadata"]],
+            Origin(**document["origin"]) if "origin" in document else None,
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not a valid manifest: {type(error).__name__}: {error}") from error
@@ -142,6 +169,9 @@ def _check(manifest: Manifest, path: Path) -> None:
             raise ValueError(
                 f"{path}: shards must pair up: {first} has rows {counts[0]}, {name} has rows {counts[1]}"
             )
+    origin = manifest.origin
+    if origin is not None and not (isinstance(origin.walked, int) and isinstance(origin.complete, bool)):
+        raise ValueError(f"{path}: the origin needs a whole walked and a complete, found {origin}")
     for name, entry in manifest.modalities.items():
         total = sum(shard.count for shard in entry.shards)
         if entry.count != total:

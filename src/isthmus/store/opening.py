@@ -1,7 +1,7 @@
 """Embeddings and pairs opened by path, whoever wrote them."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from isthmus.checks import check_matrix, check_pairs
 from isthmus.store.arrays import ShardedRows
 from isthmus.store.entries import split_entry
-from isthmus.store.groups import read_groups, read_labels
+from isthmus.store.groups import GROUP, read_groups, read_labels
 from isthmus.store.layout import METADATA_FOLDER, folder_of, numbered_shards, open_shards
 from isthmus.store.manifest import is_store, read_manifest
 from isthmus.store.numpy_files import open_npy, open_npz
@@ -93,6 +93,7 @@ def open_pairs(
     *,
     groups: Any = None,
     labels: str | os.PathLike[str] | None = None,
+    modalities: Sequence[str] | None = None,
 ) -> Pairs:
     """Open the embeddings of two modalities and check that their rows pair up.
 
@@ -101,15 +102,19 @@ def open_pairs(
     x : str or Path
         The first modality, as for `open_embeddings`; or, without `y`, a
         folder with ``img_emb/``, ``text_emb/`` and, optionally, ``metadata/``
-        (clip-retrieval's layout) or a store, whose first two modalities are the pair.
+        (clip-retrieval's layout) or a store.
     y : str or Path, optional
         The second modality.
     groups : array-like of shape (n,), str or Path, optional
         The item that each row belongs to; or a file of them: .npy, .txt (one
         per line), "FILE.csv:COLUMN", "FILE.jsonl:COLUMN" or
         "FILE.parquet:COLUMN"; or, without `y`, the name of a metadata column.
+        By default the groups that a store was embedded with, if it was.
     labels : str or Path, optional
         A text for each row, to show it by: a file or metadata column, as for `groups`.
+    modalities : sequence of two str, optional
+        Without `y`, which two to open; by default image and text, or those
+        that `Store.pairs` takes.
 
     Returns
     -------
@@ -132,8 +137,12 @@ def open_pairs(
     >>> open_pairs(folder / "image.npy", folder / "text.npy", groups=["a", "a", "b"]).groups
     array([0, 0, 1])
     """
+    if modalities is not None and (y is not None or len(set(modalities)) != 2 or len(modalities) != 2):
+        raise ValueError(f"modalities must be two of one store, got {', '.join(modalities)}")
     if y is None:
-        pairs = _open_root(Path(x))
+        pairs = _open_root(Path(x), modalities)
+        if groups is None and is_store(Path(x)) and read_manifest(Path(x)).origin is not None:
+            groups = GROUP
     else:
         names = (os.fspath(x), os.fspath(y))
         pairs = Pairs(*check_pairs(open_embeddings(x), open_embeddings(y), names), names=names)
@@ -158,16 +167,17 @@ def _open_folder(folder: Path) -> ShardedRows:
     return open_shards(folder)
 
 
-def _open_root(root: Path) -> Pairs:
+def _open_root(root: Path, modalities: Sequence[str] | None) -> Pairs:
     if not root.exists():
         raise FileNotFoundError(f"no such file or folder: {root}")
-    wanted = [folder_of("image"), folder_of("text")]
+    wanted = [folder_of(modality) for modality in modalities or ("image", "text")]
     if not root.is_dir():
         raise ValueError(
             f"{root} is one file: give the second modality too, or a folder of {' and '.join(wanted)}"
         )
     if is_store(root):
-        return Store.open(root).pairs
+        store = Store.open(root)
+        return store.pair(*modalities) if modalities else store.pairs
     missing = [name for name in wanted if not (root / name).is_dir()]
     if missing:
         held = ", ".join(sorted(path.name for path in root.iterdir())[:10]) or "nothing"

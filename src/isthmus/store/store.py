@@ -17,6 +17,7 @@ from isthmus.store.manifest import (
     ENCODER_KEYS,
     Manifest,
     Modality,
+    Origin,
     check_modality_names,
     read_manifest,
 )
@@ -24,6 +25,7 @@ from isthmus.store.pairs import Pairs
 from isthmus.store.shard import check_shard, write_rows, write_table
 
 LOCK = ".lock"
+EMBEDDING_LOCK = ".embedding.lock"  # held by who embeds into the store, all the while
 _LOCK_SECONDS = 60.0
 
 
@@ -55,7 +57,13 @@ class Store:
         self._manifest = manifest
 
     @classmethod
-    def create(cls, root: str | os.PathLike[str], encoders: Mapping[str, Mapping[str, str]]) -> Self:
+    def create(
+        cls,
+        root: str | os.PathLike[str],
+        encoders: Mapping[str, Mapping[str, str]],
+        *,
+        origin: Origin | None = None,
+    ) -> Self:
         """Make an empty store.
 
         Parameters
@@ -64,7 +72,9 @@ class Store:
             The folder, which must be new or empty.
         encoders : mapping of str to mapping
             Per modality, what embedded it: ``{"image": {"encoder": "ViT-B-32",
-            "revision": "..."}}``, the revision optional. The first two are the pair.
+            "revision": "..."}}``, the revision optional.
+        origin : Origin, optional
+            What it will be embedded from; `isthmus.store.embed` gives it.
 
         Returns
         -------
@@ -90,14 +100,12 @@ class Store:
                     f"found {sorted(entry)}"
                 )
         check_modality_names(encoders, "encoders")
-        if root.exists() and not root.is_dir():
-            raise ValueError(f"{root} is a file, expected a new or empty folder")
-        root.mkdir(parents=True, exist_ok=True)
-        _check_empty(root)
+        claim_folder(root)
         with locked(root / LOCK, timeout=_LOCK_SECONDS):
-            _check_empty(root)  # another process may have been first
+            claim_folder(root)  # another process may have been first
             manifest = Manifest(
-                {name: Modality(entry["encoder"], entry.get("revision")) for name, entry in encoders.items()}
+                {name: Modality(entry["encoder"], entry.get("revision")) for name, entry in encoders.items()},
+                origin=origin,
             )
             manifest.write(root)
         return cls(root, manifest)
@@ -160,8 +168,13 @@ class Store:
         return [self.root / shard.file for shard in self._manifest.metadata]
 
     @property
+    def origin(self) -> Origin | None:
+        """What the store was embedded from, and how far that has got; None if it was made by hand."""
+        return self._manifest.origin
+
+    @property
     def pairs(self) -> Pairs:
-        """The first two modalities, every row checked.
+        """The first modality and text, or the first two where there is no text, every row checked.
 
         Raises
         ------
@@ -170,7 +183,17 @@ class Store:
         """
         if len(self.modalities) < 2:
             raise ValueError(f"{self.root}: expected two modalities, found {', '.join(self.modalities)}")
-        first, second = self.modalities[:2]
+        first, *others = sorted(self.modalities, key="text".__eq__)  # text last, the others in their order
+        return self.pair(first, "text" if "text" in others else others[0])
+
+    def pair(self, first: str, second: str) -> Pairs:
+        """Return any two modalities, every row checked.
+
+        Raises
+        ------
+        ValueError
+            There is no such modality, or their rows do not pair.
+        """
         names = (str(self.root / folder_of(first)), str(self.root / folder_of(second)))
         x, y = check_pairs(self[first], self[second], names)
         return Pairs(x, y, names=names, metadata=self.root / METADATA_FOLDER if self.metadata else None)
@@ -214,7 +237,11 @@ class Store:
                 )
 
     def append(
-        self, embeddings: Mapping[str, Any], metadata: Mapping[str, Sequence[Any]] | None = None
+        self,
+        embeddings: Mapping[str, Any],
+        metadata: Mapping[str, Sequence[Any]] | None = None,
+        *,
+        origin: Origin | None = None,
     ) -> None:
         """Add rows: one new shard per modality.
 
@@ -228,6 +255,8 @@ class Store:
             among them. Dim and dtype are those of the rows already there.
         metadata : mapping of str to sequence of length m, optional
             Columns that describe the rows; the first append decides which.
+        origin : Origin, optional
+            Takes the place of the store's, in the same step.
 
         Raises
         ------
@@ -269,13 +298,30 @@ class Store:
             if table is not None:
                 name = f"{METADATA_FOLDER}/{METADATA_FOLDER}_{number}.parquet"
                 described.append(write_table(self.root, name, table=table))
-            manifest = Manifest(entries, described)
-            manifest.write(self.root)
-            self._manifest = manifest
+            self._write(Manifest(entries, described, origin or manifest.origin))
+
+    def describe(self, origin: Origin) -> None:
+        """Replace what the store was embedded from, and how far that has got."""
+        with locked(self.root / LOCK, timeout=_LOCK_SECONDS):
+            self._write(replace(read_manifest(self.root), origin=origin))
+
+    def _write(self, manifest: Manifest) -> None:
+        manifest.write(self.root)
+        self._manifest = manifest
 
 
-def _check_empty(root: Path) -> None:
-    held = sorted(path.name for path in root.iterdir() if path.name != LOCK)
+def claim_folder(root: Path) -> None:
+    """Make the folder of a new store, which may be there if it is empty.
+
+    Raises
+    ------
+    ValueError
+        It is a file, or holds something.
+    """
+    if root.exists() and not root.is_dir():
+        raise ValueError(f"{root} is a file, expected a new or empty folder")
+    root.mkdir(parents=True, exist_ok=True)
+    held = sorted(path.name for path in root.iterdir() if path.name not in (LOCK, EMBEDDING_LOCK))
     if held:
         raise ValueError(f"{root}: expected a new or empty folder, found {', '.join(held[:10])}")
 
