@@ -460,7 +460,7 @@ class Everything(Encoder):
     """Four modalities in one space."""
 
     name, revision, modalities, dim = "everything", "r", ("text", "video", "audio", "image"), 3
-    preparation = staticmethod(lambda value, modality: (len(modality), len(str(value)), 1))
+    preparation = staticmethod(lambda value, modality: (ord(modality[0]) - 90, len(str(value)), 1))
 
     def forward(self, prepared, modality):
         return np.array(prepared, np.float32)

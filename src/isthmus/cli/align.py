@@ -26,6 +26,8 @@ class Settings:
         The item of each row, as for `isthmus measure`.
     labels : str
         A text for each row, for the report's worst pairs: a file or metadata column, as for --groups.
+    modalities : list of str
+        Which two of a store, as for `isthmus measure`.
     option : list of str
         NAME=VALUE of the aligner, such as strength=8, or of its training, such as epochs=50; may be repeated.
     held_out : float
@@ -38,6 +40,7 @@ class Settings:
 
     groups: str | None = None
     labels: str | None = None
+    modalities: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None
     option: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None
     held_out: float = 0.2
     keep_recall: float = 0.99
@@ -81,7 +84,7 @@ def align(
         load_aligner(out)  # nothing but an aligner is overwritten
     protocol = Protocol(held_out=settings.held_out, keep_recall=settings.keep_recall, seed=settings.seed)
     estimator = _with_options(configured(aligner, protocol), settings.option or [])
-    pairs = open_pairs(x, y, groups=settings.groups, labels=settings.labels)
+    pairs = open_pairs(x, y, groups=settings.groups, labels=settings.labels, modalities=settings.modalities)
     items = find_items(pairs.x, pairs.y, pairs.groups)
     others = [name for name in CLOSED_FORM if name != aligner] if report is not None else []
     with progress_bar(aligner) as advance:

@@ -8,6 +8,7 @@ from cyclopts import App, CycloptsError
 import isthmus
 
 _COMMANDS = {
+    "embed": "Embed images, sounds, videos and captions into a store, which the other commands read.",
     "measure": "Measure the gap between two modalities, and how well each finds the other.",
     "compare": "Compare aligners on held-out pairs: what each gains, and what it costs.",
     "align": "Fit one aligner, verify it on held-out pairs, and save it.",

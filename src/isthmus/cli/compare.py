@@ -22,6 +22,8 @@ class Settings:
         The item of each row, as for `isthmus measure`; an item is never split between training and test.
     labels : str
         A text for each row, for the report's worst pairs: a file or metadata column, as for --groups.
+    modalities : list of str
+        Which two of a store, as for `isthmus measure`.
     folds : int
         Of the cross-validation over items.
     keep_recall : float
@@ -32,6 +34,7 @@ class Settings:
 
     groups: str | None = None
     labels: str | None = None
+    modalities: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None
     folds: int = 5
     keep_recall: float = 0.99
     seed: int = 0
@@ -64,7 +67,7 @@ def compare(
         Also write an HTML report on the best aligner.
     """
     check_output(report, ".html")
-    pairs = open_pairs(x, y, groups=settings.groups, labels=settings.labels)
+    pairs = open_pairs(x, y, groups=settings.groups, labels=settings.labels, modalities=settings.modalities)
     protocol = Protocol(folds=settings.folds, keep_recall=settings.keep_recall, seed=settings.seed)
     with progress_bar("comparing") as advance:
         comparison = compare_aligners(
