@@ -1,4 +1,4 @@
-"""Conceptual Captions: Google's lists, and the shards in which img2dataset keeps the images (Sharma et al., 2018)."""
+"""Conceptual Captions: Google's lists, and img2dataset's shards of images (Sharma et al., 2018)."""
 
 import json
 import tarfile
@@ -93,7 +93,7 @@ def _read_list(path: Path, where: list[Path]) -> Iterator[Record | BadItem]:
 
 
 def _read_shard(path: Path) -> Iterator[Record | BadItem]:
-    """Members of one sample stand side by side and share their name up to its first dot, as WebDataset has it."""
+    """As in WebDataset: members of one sample are neighbours and share their name up to its first dot."""
     key, sample = "", {}
     try:
         with tarfile.open(path, "r:") as tar:
@@ -103,11 +103,11 @@ def _read_shard(path: Path) -> Iterator[Record | BadItem]:
                     continue
                 stem, _, suffix = name.name.partition(".")
                 stem = str(name.parent / stem)
-                if sample and stem != key:
+                if sample and (stem != key or f".{suffix.lower()}" in sample):
                     yield _record(path, key, sample)
                     sample = {}
                 key, file = stem, tar.extractfile(member)
-                sample["." + suffix.lower()] = file.read() if file else b""
+                sample[f".{suffix.lower()}"] = file.read() if file else b""
             _check_end(tar)
     except (tarfile.TarError, EOFError, OSError) as error:
         yield BadItem(f"{path} is damaged or cut short after {key or 'its beginning'}: {error}")

@@ -83,7 +83,7 @@ def _one(file: Path, split: str | None, year: str | None) -> Path:
 def _files(root: Path, split: str | None, year: str | None) -> list[Path]:
     if split not in (None, "train", "val"):
         raise ValueError(
-            f"unknown split {split!r}, expected train or val; the others are of Karpathy's dataset_coco.json, "
+            f"unknown split {split!r}, expected train or val; others are of Karpathy's dataset_coco.json, "
             f"which {root} does not have"
         )
     folder = root / "annotations" if (root / "annotations").is_dir() else root
@@ -118,9 +118,7 @@ def _annotations(places: dict[Path, list[Path]]) -> Callable[[], Iterator[Record
                     said = captions.pop(_id(row.cells.get("id")), [])
                     yield _image(row.where, row.cells.get("id"), row.cells.get("file_name"), said, where)
             for number, said in captions.items():
-                yield BadItem(
-                    f"{said[0][0]}: expected the image {number} in the list of images, found it is not there"
-                )
+                yield BadItem(f"{said[0][0]}: expected an image {number} in the list, found none")
 
     return read
 

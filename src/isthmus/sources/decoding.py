@@ -166,19 +166,21 @@ def _filtered(action: Any, category: type[Warning], message: str = "") -> Genera
 def _read_wav(stream: Any, name: str) -> tuple[np.ndarray, int]:
     from scipy.io import wavfile
 
-    # SciPy trusts the header: where it is damaged, it divides by zero or finds its variables unset
-    unreadable = (ValueError, EOFError, ArithmeticError, TypeError, struct.error, UnboundLocalError)
+    # SciPy trusts the header: where it is damaged, it may divide by zero
+    unreadable = (ValueError, EOFError, ArithmeticError, TypeError, struct.error, wavfile.WavFileWarning)
     try:
         with _filtered("error", wavfile.WavFileWarning, "Reached EOF"):
             rate, stored = wavfile.read(stream)
-    except (*unreadable, wavfile.WavFileWarning) as error:
+    except UnboundLocalError as error:  # what SciPy does then
+        raise ValueError(f"{name}: cannot be decoded as a .wav: it ends before its samples") from error
+    except unreadable as error:
         raise ValueError(f"{name}: cannot be decoded as a .wav of PCM or floats: {error}") from error
     samples = stored.astype(np.float32)
     if stored.dtype == np.uint8:
         samples = (samples - 128) / 128
     elif stored.dtype.kind == "i":
         samples /= 2.0 ** (8 * stored.dtype.itemsize - 1)
-    return samples.reshape(len(samples), -1), int(rate)
+    return samples[:, None] if samples.ndim == 1 else samples, int(rate)
 
 
 def _read_audio(stream: Any, name: str) -> tuple[np.ndarray, int]:

@@ -31,8 +31,9 @@ def folder(
     place : str
         The folder. Its files are taken with those of its subfolders, sorted.
     split : str, optional
-        The name of a subfolder; or of a ``Flickr_8k.SPLITImages.txt``; or what
-        the column ``split`` of the table says.
+        As in ``Flickr_8k.SPLITImages.txt``; or in the column ``split`` of the
+        table, or else the first folder in the names of its files; or, without
+        a table, the name of a subfolder.
     on_error : {"raise", "skip"}
         What to do at a bad item.
     captions : str, optional
@@ -45,29 +46,35 @@ def folder(
     Returns
     -------
     Source
-        With a table, the items are those that it names, and of captions alone where the folder has no media.
+        With a table, the items are those that it names, and of captions alone
+        where the folder has no media.
     """
     root = existing(place)
     if not root.is_dir():
         raise ValueError(f"{root}: expected a folder, found a file")
-    names = _names(root, split)
-    if split and names is None and (root / split).is_dir():
-        root, inner = root / split, None  # the folder is the split
-    else:
-        inner = split if names is None else None
-    table = inside(root, captions) if captions else _table(root)
-    if inner and table is None:
-        raise ValueError(
-            f"{root}: expected a folder {split}, a Flickr_8k.{split}Images.txt or a table with a column split, "
-            f"found {contents(root)}"
-        )
-    files = sorted(path for path in root.rglob("*") if modality(path))
+    names, inner = _names(root, split), None
+    table = inside(root, captions) if captions else _table(root, "")
+    if split and names is None:
+        if table is None and (root / split).is_dir():
+            root = root / split
+        elif table is None or _is_tokens(table):
+            raise ValueError(
+                f"{root}: expected a folder {split}, Flickr_8k.{split}Images.txt or a table with splits, "
+                f"found {contents(root)}"
+            )
+        else:
+            inner = split
+    table = table or _table(root, "") or _table(root, "*/")
+    listing = sorted(root.rglob("*"))
+    files = [path for path in listing if modality(path)]
+    texts = {path.with_suffix("") for path in listing if path.suffix == ".txt"}
+    told = any(path.with_suffix("") in texts for path in files)
     columns = ((image_column,) if image_column else _IMAGE, (caption_column,) if caption_column else _CAPTION)
 
     def read() -> Iterator[Record | BadItem]:
         if table is None:
-            yield from _beside(root, files, names)
-        elif any(table.match(pattern) for pattern in _TOKENS):
+            yield from _beside(root, files, told, names)
+        elif _is_tokens(table):
             yield from _placed(merged(_read_tokens(table)), files, names)
         else:
             yield from _placed(merged(_read_table(table, columns, inner)), files, names)
@@ -77,7 +84,6 @@ def folder(
             f"{root}: expected images, sounds, videos or a table of captions, found {contents(root)}"
         )
     held = sorted({modality(path) for path in files}, key=("image", "audio", "video").index)
-    told = table is not None or any(path.with_suffix(".txt").is_file() for path in files[:1])
     return Source(
         title(
             "folder",
@@ -89,7 +95,7 @@ def folder(
         ),
         lambda: items(read()),
         count=len(files) if table is None and names is None else None,
-        modalities=(*held, *("text",) * told),
+        modalities=(*held, *("text",) * (told or table is not None)),
         on_error=on_error,
     )
 
@@ -104,20 +110,22 @@ def _names(root: Path, split: str | None) -> dict[str, str] | None:
     return {line.strip(): f"{found[0]}, row {number}" for number, line in lines if line.strip()}
 
 
-def _table(root: Path) -> Path | None:
-    for level in ("", "*/"):
-        found = sorted({path for name in (*_TABLES, *_TOKENS) for path in root.glob(level + name)})
-        found = [path for path in found if not path.name.endswith(".lemma.token.txt")]  # words cut to stems
-        if len(found) > 1:
-            names = " and ".join(str(path.relative_to(root)) for path in found)
-            raise ValueError(f"{root} has captions in {names}: choose a split, or one with captions=FILE")
-        if found:
-            return found[0]
-    return None
+def _table(root: Path, level: str) -> Path | None:
+    found = sorted({path for name in (*_TABLES, *_TOKENS) for path in root.glob(level + name)})
+    found = [path for path in found if not path.name.endswith(".lemma.token.txt")]  # words cut to stems
+    if len(found) > 1:
+        names = " and ".join(str(path.relative_to(root)) for path in found)
+        raise ValueError(f"{root} has captions in {names}: choose a split, or one with captions=FILE")
+    return found[0] if found else None
 
 
-def _beside(root: Path, files: list[Path], names: dict[str, str] | None) -> Iterator[Record | BadItem]:
-    told = any(path.with_suffix(".txt").is_file() for path in files)
+def _is_tokens(table: Path) -> bool:
+    return any(table.match(pattern) for pattern in _TOKENS)
+
+
+def _beside(
+    root: Path, files: list[Path], told: bool, names: dict[str, str] | None
+) -> Iterator[Record | BadItem]:
     for path in files:
         if names is not None and path.name not in names:
             continue
@@ -130,7 +138,8 @@ def _beside(root: Path, files: list[Path], names: dict[str, str] | None) -> Iter
                 continue
             said = [(where, line) for where, line in lines if line.strip()]
         if told and not said:
-            yield BadItem(f"{path}: expected a caption in {text.name}, found {'no' * (not text.is_file())}ne")
+            found = "an empty file" if text.is_file() else "no such file"
+            yield BadItem(f"{path}: expected a caption in {text.name}, found {found}")
         else:
             yield Record(str(path), path.relative_to(root).as_posix(), said, path, modality(path))
 
@@ -156,10 +165,11 @@ def _placed(
         if len(found) > 1:
             yield BadItem(f"{record.where}: expected one file {record.id}, found {found[0]} and {found[1]}")
             continue
+        if files and not found:
+            yield BadItem(f"{record.where}: expected a file {record.id} in the folder, found none")
+            continue
         if found:
             record.media, record.modality = found[0], modality(found[0])
-        elif files:
-            record.media, record.modality = files[0].parent / wanted, modality(wanted) or "file"
         yield record
     for name, where in missing.items():
         yield BadItem(f"{where}: expected captions of {name}, found none")
@@ -191,16 +201,23 @@ def _read_table(
         if isinstance(row, BadItem):
             yield row
             continue
-        if split:
-            part = str(row.cells[column(row, ("split",), "splits")]).strip()
+        try:
+            record = _record(row, columns)
+        except ValueError as error:
+            if "json" not in path.suffix:
+                raise  # it is the header's fault
+            record = BadItem(str(error))
+        if split and isinstance(record, Record):
+            part = (
+                str(row.cells["split"]).strip() if "split" in row.cells else str(record.id).partition("/")[0]
+            )
             found.add(part)
             if part != split:
                 continue
-        yield _record(row, columns)
+        yield record
     if split and split not in found:
-        raise ValueError(
-            f"{path}: expected rows of the split {split!r}, found {', '.join(sorted(found)) or 'none'}"
-        )
+        some = ", ".join(sorted(found)[:8]) or "none"
+        raise ValueError(f"{path}: expected rows of the split {split!r}, found {some}")
 
 
 def _record(row: Row, columns: tuple[tuple[str, ...], tuple[str, ...]]) -> Record | BadItem:

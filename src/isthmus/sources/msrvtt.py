@@ -107,7 +107,7 @@ def _read_json(path: Path, split: str | None, where: list[Path]) -> Iterator[Rec
         else:
             yield BadItem(f"{row.where}: expected captions of {video}, found none")
     for video, said in captions.items():
-        yield BadItem(f"{said[0][0]}: expected {video} in the list of videos, found it is not there")
+        yield BadItem(f"{said[0][0]}: expected {video} in the list of videos, found none")
 
 
 def _clip(video: Any, where: list[Path]) -> Path | None:

@@ -51,8 +51,7 @@ def column(row: Row, names: Sequence[str], what: str) -> str:
         if name in row.cells:
             return name
     raise ValueError(
-        f"{row.where.rpartition(', ')[0]}: expected a column of {what} named {' or '.join(names)}, "
-        f"found {', '.join(row.cells)}"
+        f"{row.where}: expected a column of {what} named {' or '.join(names)}, found {', '.join(row.cells)}"
     )
 
 
