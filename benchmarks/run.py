@@ -11,6 +11,7 @@ for words in (
     ["distances.py"],
     ["one_pass.py"],
     ["shared_space.py"],
+    ["embedding.py"],
     ["distances.py", "--memory", "200000"],
 ):
     print(f"\n$ python benchmarks/{' '.join(words)}", flush=True)
