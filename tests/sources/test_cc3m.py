@@ -34,6 +34,9 @@ def test_shards_in_order(tmp_path, write, picture):
     assert found == [("000000002", ("b",), 2), ("000000001", ("a",), 1), ("000000003", ("c",), 3)]
     assert [item.id for item in source] == [name for name, *_ in found]
     assert [item.id for item in open_source(f"cc3m:{tmp_path}/00001.tar")] == ["000000003"]
+    for number in (7, 9, 4, 8, 5, 6):
+        write(f"{number:05}.tar", shard(*sample(picture, number, "d")))
+    assert [int(item.id) for item in open_source(f"cc3m:{tmp_path}")] == [2, 1, 3, 4, 5, 6, 7, 8, 9]
     with pytest.raises(TypeError, match="known only when all are read"):
         len(source)
 
@@ -150,6 +153,7 @@ def test_splits(tmp_path, write, picture):
     write("train/00000.tar", shard(*sample(picture, 1, "a")))
     write("Validation_GCC-1.1.0-Validation.tsv", "one\ta.jpg\n")
     write("a.jpg", picture())
+    write("00009.tar", shard(*sample(picture, 9, "of no split")))
     assert [item.id for item in open_source(f"cc3m:{tmp_path}", split="train")] == ["000000001"]
     assert [item.id for item in open_source(f"cc3m:{tmp_path}", split="val")] == ["a.jpg"]
     with pytest.raises(ValueError, match="unknown split 'test', expected one of train, val"):

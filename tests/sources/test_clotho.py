@@ -39,7 +39,14 @@ def test_sounds_lie_in_the_folder_of_the_split(tmp_path, write, wav, folder):
 
 def test_bad_rows(tmp_path, write, wav):
     write("development/a.wav", wav())
-    rows = ["a.wav,1,2,3,4,5", "a.wav,1,2,3,4,5", "b.wav,1,2,3,4,5", "c.wav,1,2, ,4,5", "d.wav,1,2"]
+    rows = [
+        "a.wav,1,2,3,4,5",
+        "a.wav,1,2,3,4,5",
+        "b.wav,1,2,3,4,5",
+        "c.wav,1,2, ,4,5",
+        "d.wav,1,2",
+        " ,1,2,3,4,5",
+    ]
     path = write("clotho_captions_development.csv", HEADER + "\n".join(rows))
     source = open_source(f"clotho:{tmp_path}", on_error="skip")
     assert [item.id for item in source] == ["a.wav"]
@@ -48,6 +55,7 @@ def test_bad_rows(tmp_path, write, wav):
         f"{path}, row 4: expected the audio {tmp_path}/development/b.wav, found no such file",
         f"{path}, row 5, caption_3: expected a caption, found an empty one",
         f"{path}, row 6: expected 6 cells, as in the header, found 3",
+        f"{path}, row 7: expected the name of an item, found ' '",
     ]
     with pytest.raises(ValueError, match=r"row 3: expected every item once"):
         list(open_source(f"clotho:{tmp_path}"))

@@ -106,6 +106,11 @@ def test_flickr8k_as_it_is_unpacked(tmp_path, write, picture):
     )
     assert list(told(validation)) == ["a.jpg"]
     assert "devImages.txt, row 2: expected captions of c.jpg, found none" in validation.skipped[0]
+    write("train/Flickr8k.token.txt", "a.jpg#0\ta dog .\n")
+    with pytest.raises(
+        ValueError, match=r"expected a folder new, Flickr_8k\.newImages\.txt or a table with splits"
+    ):
+        open_source(f"folder:{tmp_path}/train", split="new")
     with pytest.raises(ValueError, match=r"expected a folder test, Flickr_8k\.testImages\.txt or a table"):
         open_source(f"folder:{tmp_path}", split="test")
 

@@ -50,8 +50,10 @@ def test_the_two_files_of_the_challenge(tmp_path, write):
     write("train_val_videodatainfo.json", described(["train"], [(0, "a")]))
     other = described(["test"], [(0, "b")])
     other["videos"][0]["video_id"] = other["sentences"][0]["video_id"] = "video7"
+    clips = [write("TrainValVideo/video0.mp4", b""), write("TestVideo/video7.mp4", b"")]
     write("test_videodatainfo.json", other)
-    assert [item.id for item in open_source(f"msrvtt:{tmp_path}")] == ["video0", "video7"]
+    found = [(item.id, item.video) for item in open_source(f"msrvtt:{tmp_path}")]
+    assert found == list(zip(("video0", "video7"), clips, strict=True))
     assert [item.id for item in open_source(f"msrvtt:{tmp_path}", split="test")] == ["video7"]
 
 

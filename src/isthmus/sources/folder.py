@@ -159,9 +159,8 @@ def _placed(
         if names is not None and missing.pop(record.id, None) is None:
             continue
         wanted = Path(record.id)
-        found = [
-            path for path in held.get(wanted.name, []) if path.parts[-len(wanted.parts) :] == wanted.parts
-        ]
+        alike, length = held.get(wanted.name, []), len(wanted.parts)
+        found = [path for path in alike if path.parts[-length:] == wanted.parts]
         if len(found) > 1:
             yield BadItem(f"{record.where}: expected one file {record.id}, found {found[0]} and {found[1]}")
             continue
@@ -187,10 +186,8 @@ def _read_tokens(path: Path) -> Iterator[Record | BadItem]:
                 f"{where}: expected NAME.jpg#NUMBER, a TAB and a caption, found {line.strip()[:40]!r}"
             )
         else:
-            image = image.removesuffix(
-                ".1"
-            )  # as one line of Flickr8k's file has it, of 2258277193_586949ec62.jpg
-            yield Record(where, image, [(where, caption)])
+            # one line of Flickr8k's file names its image 2258277193_586949ec62.jpg.1
+            yield Record(where, image.removesuffix(".1"), [(where, caption)])
 
 
 def _read_table(
