@@ -137,8 +137,10 @@ def _karpathy(path: Path, split: str | None, where: list[Path]) -> Callable[[], 
             image = row.cells
             if image.get("split") not in wanted:
                 continue
-            sentences = image.get("sentences") or []
-            captions = [(f"{row.where}, sentences[{k}]", _raw(said)) for k, said in enumerate(sentences)]
+            sentences = said if isinstance(said := image.get("sentences"), list) else []
+            captions = [
+                (f"{row.where}, sentences[{k}]", _raw(sentence)) for k, sentence in enumerate(sentences)
+            ]
             file = "/".join(str(image[key]) for key in ("filepath", "filename") if image.get(key))
             yield _image(row.where, image.get("cocoid", image.get("imgid")), file, captions, where)
 

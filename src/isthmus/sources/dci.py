@@ -105,12 +105,13 @@ def _read(path: Path, where: list[Path], kind: str) -> Record | BadItem:
 
 def _full(entry: dict[str, Any]) -> str | None:
     """What DCI's own code calls the complete description."""
-    if not isinstance(entry.get("short_caption"), str):
+    short, extra, masks = (entry.get(name) for name in ("short_caption", "extra_caption", "mask_data"))
+    if not (isinstance(short, str) and isinstance(extra, str) and isinstance(masks, dict)):
         return None
-    masks = [mask for mask in (entry.get("mask_data") or {}).values() if isinstance(mask, dict)]
-    parts = [_part(mask) for mask in masks if mask.get("mask_quality") in (0, 1)]  # 2 is a bad mask
-    parts = ["The following can also be seen in the image:", *parts] if parts else []
-    return "\n".join([entry["short_caption"], entry.get("extra_caption") or "", *parts])
+    held = [mask for mask in masks.values() if isinstance(mask, dict)]
+    parts = [_part(mask) for mask in held if mask.get("mask_quality") in (0, 1)]  # 2 is a bad mask
+    intro = ["The following can also be seen in the image:"] if parts else []
+    return "\n".join([short, extra, *intro, *parts])
 
 
 def _part(mask: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """MSR-VTT: 10,000 clips with twenty captions each, and the 1k-A list to test retrieval (Xu et al., 2016)."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -112,5 +113,5 @@ def _read_json(path: Path, split: str | None, where: list[Path]) -> Iterator[Rec
 
 def _clip(video: Any, where: list[Path]) -> Path | None:
     names = [f"{video}{suffix}" for suffix in (".mp4", ".avi", ".webm", ".mkv")]
-    found = [path for name in names if (path := media(name, where)) and path.is_file()]
+    found = [path for name in names if (path := media(name, where)) and os.path.isfile(path)]
     return found[0] if found else media(names[0], where)

@@ -1,5 +1,6 @@
 """Files and folders that a source is read from."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def media(name: str, where: list[Path]) -> Path | None:
 
     A name that no folder has is expected in the first.
     """
-    found = (folder / name for folder in where if (folder / name).is_file())
+    found = (folder / name for folder in where if os.path.isfile(folder / name))  # of too long a name too
     return next(found, where[0] / name) if where else None
 
 

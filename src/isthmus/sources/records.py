@@ -1,5 +1,6 @@
 """What readers find in files, made into items: the one place where items are checked."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +63,6 @@ def _problem(record: Record, seen: set[str]) -> str:
             return f"{where}: expected a caption, found {text!r}"
         if not text.strip():
             return f"{where}: expected a caption, found an empty one"
-    if isinstance(record.media, Path) and not record.media.is_file():
+    if isinstance(record.media, Path) and not os.path.isfile(record.media):
         return f"{record.where}: expected the {record.modality} {record.media}, found no such file"
     return ""
