@@ -151,6 +151,22 @@ def test_karpathys_splits(tmp_path, write, picture):
         open_source(f"coco:{tmp_path}", split="dev")
 
 
+def test_karpathys_file_of_flickr(tmp_path, write, picture):
+    images = [
+        {"filename": f"{k}.jpg", "imgid": k, "split": "test", "sentences": [{"raw": "a"}]} for k in (0, 1)
+    ]
+    images += [{**images[0], "sentences": 3}, {**images[0], "filename": "x" * 300, "imgid": 2}]
+    path = write("dataset_flickr8k.json", {"images": images, "dataset": "flickr8k"})
+    write("Images/0.jpg", picture())
+    source = open_source(f"coco:{path}?images=Images", split="test", on_error="skip")
+    assert [(item.id, item.captions) for item in source] == [("0", ("a",))]
+    assert [message.partition(": ")[2] for message in source.skipped] == [
+        f"expected the image {tmp_path}/Images/1.jpg, found no such file",
+        "expected captions of 0.jpg, found none",
+        f"expected the image {tmp_path}/Images/{'x' * 300}, found no such file",
+    ]
+
+
 def item_of(source):
     return next(iter(source))
 

@@ -1,5 +1,7 @@
 """Densely Captioned Images, in the layout that its own code reads."""
 
+import json
+
 import pytest
 
 from isthmus.sources import open_source
@@ -71,6 +73,16 @@ def test_short_and_full_captions(root):
         ValueError, match="unknown captions 'long' of DCI, expected one of summaries, short, full"
     ):
         open_source(f"dci:{root}?captions=long")
+
+
+def test_full_captions_of_what_is_broken(root):
+    path = root / "densely_captioned_images/complete/sa_1.json"
+    path.write_text(json.dumps(entry("sa_1", mask_data={})))
+    assert next(iter(open_source(f"dci:{root}?captions=full"))).captions == ("Short sa_1.\nExtra.",)
+    for broken in ({"mask_data": [1]}, {"extra_caption": 1}, {"short_caption": None}):
+        path.write_text(json.dumps(entry("sa_1", **broken)))
+        with pytest.raises(ValueError, match=r"sa_1\.json, full\[0\]: expected a caption, found None"):
+            list(open_source(f"dci:{root}?captions=full"))
 
 
 def test_annotations_without_photos(tmp_path, write):
