@@ -1,6 +1,6 @@
 """Where an encoder's network runs, and in which precision."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,7 @@ def check_precision(precision: str) -> None:
 
 
 @contextmanager
-def inference(device: "torch.device", precision: str) -> Iterator[None]:
+def inference(device: "torch.device", precision: str) -> Generator[None]:
     """Run networks without gradients, in a precision."""
     import torch
 

@@ -68,14 +68,18 @@ def load_part(name: str, kind: Any, **options: Any) -> Any:
     """
     from huggingface_hub.errors import HFValidationError
 
-    family, _, model = name.partition(":")
+    model = name.partition(":")[2]
     try:
         return kind.from_pretrained(model, **options)
     except (OSError, HFValidationError) as error:
-        if Path(model).is_dir():
-            reason = " ".join(str(error).split())
-            raise OSError(f"{name}: {reason}") from error
-        raise unreachable(name, f"{family}:PATH") from error
+        raise load_error(name, model, error) from error
+
+
+def load_error(name: str, model: str, error: Exception) -> OSError:
+    """Return in one line why a model was not loaded: what its folder lacks, or that there is none."""
+    if Path(model).is_dir():
+        return OSError(f"{name}: {' '.join(str(error).split())}")
+    return unreachable(name, f"{name.partition(':')[0]}:PATH")
 
 
 def unreachable(name: str, place: str) -> OSError:

@@ -46,7 +46,8 @@ def xclip_encoder(
     tokens = from_tokenizer(tokenizer, network.config.text_config.max_position_embeddings)
 
     def embed(prepared, place):
-        pixels = images.scale(np.concatenate(prepared), place)  # (n * frames, 3, height, width)
+        every = [frame for video in prepared for frame in video]  # n * frames
+        pixels = images.scale(every, place)  # (n * frames, 3, height, width)
         return network.get_video_features(pixels.unflatten(0, (len(prepared), -1))).pooler_output
 
     branches = {"video": Branch(frames.prepare, embed), "text": text_branch(network, tokens)}
