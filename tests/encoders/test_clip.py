@@ -112,7 +112,7 @@ def test_what_is_no_clip_is_refused(folder, tmp_path):
     for name in folder.iterdir():
         if name.suffix != ".safetensors":
             (tmp_path / name.name).write_bytes(name.read_bytes())
-    with pytest.raises(OSError, match="no file named model.safetensors"):
+    with pytest.raises(OSError, match=r"no file named model\.safetensors"):
         open_encoder(f"clip:{tmp_path}")
     with pytest.raises(ValueError, match="this is a network of type clip, expected siglip"):
         open_encoder(f"siglip:{folder}")
@@ -121,9 +121,7 @@ def test_what_is_no_clip_is_refused(folder, tmp_path):
     from safetensors.torch import save_file
 
     save_file(state, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(
-        ValueError, match="1 of the network's weights are missing, such as text_projection.weight"
-    ):
+    with pytest.raises(ValueError, match="1 of the network's weights are missing, such as text_projection"):
         open_encoder(f"clip:{tmp_path}")
 
 

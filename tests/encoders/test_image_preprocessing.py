@@ -66,7 +66,7 @@ def test_equal_to_open_clip(mode, interpolation, size):
 
 
 def test_the_middle_of_an_odd_margin():
-    """33 to 32 from the left: transformers drops the last column, and open_clip too, but of 35 it drops 2 and 1."""
+    """Of 35 columns open_clip drops two on the left and one on the right; transformers one and two."""
     columns = np.broadcast_to(np.arange(35, dtype=np.uint8)[None, :, None], (32, 35, 3)).copy()
     kept = from_open_clip(OPEN_CLIP).crop(columns)[0, :, 0]
     assert (kept[0], kept[-1]) == (2, 33)

@@ -1,4 +1,4 @@
-"""Networks of open_clip: ``openclip:ViT-B-32/laion2b_s34b_b79k``, ``openclip:ViT-B-32/FILE``, ``openclip:ViT-B-32``."""
+"""Networks of open_clip: ``openclip:ViT-B-32/laion2b_s34b_b79k``; random weights: ``openclip:ViT-B-32``."""
 
 import difflib
 from functools import partial
@@ -114,12 +114,16 @@ def _load(open_clip: Any, name: str, architecture: str, weights: str) -> Any:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_SEED)
             return open_clip.create_model(
-                architecture, pretrained=weights or None, require_pretrained=wanted, weights_only=True
+                architecture,
+                pretrained=weights or None,
+                require_pretrained=wanted,
+                pretrained_text=False,  # otherwise half of a random network is not
+                weights_only=True,
             )
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{name}: the checkpoint holds more than weights and is refused; save its state_dict"
-        )
+        ) from error
     except (RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())
         if Path(weights).is_file() or architecture.startswith("local-dir:"):

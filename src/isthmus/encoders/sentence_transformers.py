@@ -1,4 +1,4 @@
-"""Networks of sentence-transformers, for texts and, where they take them, images: ``sentence-transformers:NAME``."""
+"""Networks of sentence-transformers, for texts and, where they take them, images."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""SigLIP and SigLIP 2 networks of transformers: ``siglip:google/siglip-base-patch16-224``, ``siglip:FOLDER``."""
+"""SigLIP and SigLIP 2 of transformers: ``siglip:google/siglip-base-patch16-224`` or ``siglip:FOLDER``."""
 
 from typing import Any
 
