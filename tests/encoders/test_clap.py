@@ -95,7 +95,7 @@ def test_sounds_are_resampled(encoder):
 
 
 def test_a_fused_network_is_repeatable():
-    """Its feature extractor declares a short sound, chosen at random, to be long."""
+    """Its feature extractor declares a short sound, chosen at random, to be long; here none is."""
     encoder = clap_encoder(
         "clap:x",
         network(fused=True),
@@ -104,6 +104,14 @@ def test_a_fused_network_is_repeatable():
         device="cpu",
     )
     check_batches(encoder, sounds((0.3, 1.0, 5.0)), "audio")
+    mono = [sound.samples.mean(axis=1) for sound in sounds()]
+    features = feature_extractor()(mono, truncation="fusion", sampling_rate=8000, return_tensors="pt")
+    with torch.inference_mode():
+        expected = network(fused=True).get_audio_features(
+            features.input_features.float(), is_longer=torch.zeros(3, 1, dtype=torch.bool)
+        )
+    found = encoder.encode(sounds(), "audio", normalize=False)
+    assert np.abs(found - expected.pooler_output.numpy()).max() < 1e-5
 
 
 def test_an_empty_sound_is_refused(encoder):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from isthmus.encoders.encoder import Encoder
-from isthmus.encoders.image_preprocessing import from_processor
+from isthmus.encoders.image_preprocessing import ImagePreprocessing, from_processor
 from isthmus.encoders.network import Branch, NetworkEncoder
 from isthmus.encoders.tokens import Tokens, from_tokenizer
 from isthmus.encoders.weights import load_network, load_part
@@ -37,16 +37,20 @@ def clip_encoder(
     precision: str = "float32",
 ) -> NetworkEncoder:
     """Return the encoder of a CLIPModel with its tokenizer and image processor."""
-    images = from_processor(image_processor.to_dict())
     tokens = from_tokenizer(tokenizer, network.config.text_config.max_position_embeddings)
     branches = {
-        "image": Branch(
-            images.crop,
-            lambda prepared, place: network.get_image_features(images.scale(prepared, place)).pooler_output,
-        ),
+        "image": image_branch(network, from_processor(image_processor.to_dict())),
         "text": text_branch(network, tokens),
     }
     return NetworkEncoder(name, network, branches=branches, device=device, precision=precision)
+
+
+def image_branch(network: Any, images: ImagePreprocessing) -> Branch:
+    """Return the branch of images of a network of transformers that has `get_image_features`."""
+    return Branch(
+        images.crop,
+        lambda prepared, place: network.get_image_features(images.scale(prepared, place)).pooler_output,
+    )
 
 
 def text_branch(network: Any, tokens: Tokens, *, masked: bool = True) -> Branch:

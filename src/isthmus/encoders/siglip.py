@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from isthmus.encoders.clip import text_branch
+from isthmus.encoders.clip import image_branch, text_branch
 from isthmus.encoders.encoder import Encoder
 from isthmus.encoders.image_preprocessing import from_processor
-from isthmus.encoders.network import Branch, NetworkEncoder
+from isthmus.encoders.network import NetworkEncoder
 from isthmus.encoders.tokens import from_tokenizer
 from isthmus.encoders.weights import load_network, load_part
 
@@ -42,7 +42,6 @@ def siglip_encoder(
     Texts are filled up to the limit and not masked, as in training. SigLIP 2
     was trained on lower-case texts; its tokenizer, Gemma's, leaves case as it is.
     """
-    images = from_processor(image_processor.to_dict())
     tokens = from_tokenizer(
         tokenizer,
         network.config.text_config.max_position_embeddings,
@@ -50,10 +49,7 @@ def siglip_encoder(
         lowercase="gemma" in type(tokenizer).__name__.lower(),
     )
     branches = {
-        "image": Branch(
-            images.crop,
-            lambda prepared, place: network.get_image_features(images.scale(prepared, place)).pooler_output,
-        ),
+        "image": image_branch(network, from_processor(image_processor.to_dict())),
         "text": text_branch(network, tokens, masked=False),
     }
     return NetworkEncoder(name, network, branches=branches, device=device, precision=precision)
