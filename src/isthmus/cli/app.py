@@ -13,6 +13,7 @@ _COMMANDS = {
     "compare": "Compare aligners on held-out pairs: what each gains, and what it costs.",
     "align": "Fit one aligner, verify it on held-out pairs, and save it.",
     "apply": "Map embeddings with a saved aligner.",
+    "world": "Train and measure the encoders of the world that comes with isthmus.",
     "demo": "Measure, compare, align and apply on simulated embeddings, with a report.",
 }
 

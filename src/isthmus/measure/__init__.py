@@ -10,6 +10,7 @@ from typing import Any
 
 from isthmus.measure.bootstrap import Figure
 from isthmus.measure.dimension import effective_dimension
+from isthmus.measure.direction import gap_direction_cosine
 from isthmus.measure.discrimination import (
     hubness,
     k_occurrence,
@@ -40,6 +41,7 @@ __all__ = [
     "distances_within",
     "effective_dimension",
     "find_items",
+    "gap_direction_cosine",
     "gap_share",
     "hubness",
     "k_occurrence",

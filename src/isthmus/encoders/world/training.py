@@ -15,11 +15,10 @@ from torch import nn
 import isthmus
 from isthmus.checks import check_number
 from isthmus.encoders.world.contrastive import AgainstPictures, PicturesAndTexts, Scenes, embed
+from isthmus.encoders.world.encoder import STORY
 from isthmus.encoders.world.towers import TowerSizes, build_tower, parameters_of
 from isthmus.encoders.world.weights import read_tower, write_json, write_tower
 from isthmus.training import TrainingConfig, TrainingHistory, train
-
-STORY = "training.json"  # how the towers beside it were trained
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,6 @@ from torch import nn
 
 from isthmus.encoders.world.towers import TowerSizes, build_tower
 
-SHIPPED = Path(__file__).parent / "trained"  # in the package
-
 
 def write_tower(folder: Path, modality: str, tower: nn.Module) -> None:
     """Write the weights of a tower, in float16, in one step; what is read back is what was rounded."""

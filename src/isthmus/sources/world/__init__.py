@@ -2,16 +2,19 @@
 
 from isthmus.sources.world.caption import captions, write_caption
 from isthmus.sources.world.facts import Facts, Told, fitting
-from isthmus.sources.world.picture import draw_picture, draw_video
+from isthmus.sources.world.picture import FRAMES, draw_picture, draw_video
 from isthmus.sources.world.reading import read_caption
-from isthmus.sources.world.scene import Scene, Thing, draw_scene
-from isthmus.sources.world.sound import play
+from isthmus.sources.world.scene import WIDTH, Scene, Thing, draw_scene
+from isthmus.sources.world.sound import RATE, play
 from isthmus.sources.world.source import DETAIL, SPLITS, world, world_item
 from isthmus.sources.world.words import vocabulary
 
 __all__ = [
     "DETAIL",
+    "FRAMES",
+    "RATE",
     "SPLITS",
+    "WIDTH",
     "Facts",
     "Scene",
     "Thing",
