@@ -49,6 +49,8 @@ def read(n=N, bad=None, entries=None):
             yield BadItem(f"row {number}: no cell")
         picture = Picture(number, (bad or {}).get(number))
         yield Item(str(number), f"g{number // 2}", captions_of(number), image=picture)
+    if entries and n in entries:
+        yield BadItem(f"row {n}: no cell")
 
 
 def source(n=N, *, on_error="skip", modalities=("image", "text"), name="stand-in", count=None, **options):
@@ -160,6 +162,11 @@ def test_only_texts_need_no_image(tmp_path):
     assert np.array_equal(store["text"][:], plain()[1])
 
 
+def test_modalities_stand_in_one_order(tmp_path):
+    options = EmbeddingOptions(modalities=("text", "image"), workers=0)
+    assert embed(source(), Counting(), tmp_path / "s", options=options).modalities == ("image", "text")
+
+
 class Lookup(Encoder):
     """Rows computed elsewhere, by id."""
 
@@ -184,7 +191,7 @@ BAD = {7: ValueError("picture.jpg is cut short"), 9: FileNotFoundError("no such 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_bad_items_are_skipped_and_counted_in_order(tmp_path, workers):
-    bad = source(bad=BAD, entries={8, 20, 39})
+    bad = source(bad=BAD, entries={8, 20, 39, 40})
     options = EmbeddingOptions(workers=workers, shard_rows=9)
     origin = embed(bad, Counting(), tmp_path / "s", options=options).origin
     expected = [
@@ -196,6 +203,7 @@ def test_bad_items_are_skipped_and_counted_in_order(tmp_path, workers):
         "row 20: no cell",
         *(f"item {i} has no text, it has image" for i in (24, 30, 36)),
         "row 39: no cell",
+        "row 40: no cell",
     ]
     assert origin.messages == expected
     assert (origin.items, origin.skipped) == (N - 9, len(expected))
@@ -229,7 +237,11 @@ def test_zero_rows_are_bad_items(tmp_path, workers):
     store = embed(source(), encoder, tmp_path / "s", options=options)
     lost = {name[0] for name in plain()[2] if "red box" in name[2]}
     assert lost
-    assert {row[0] for row in table(store)} == {name[0] for name in plain()[2]} - lost
+    x, y, names = plain()
+    kept = [i for i, name in enumerate(names) if name[0] not in lost]
+    assert table(store) == [names[i] for i in kept]
+    assert np.array_equal(store["image"][:], x[kept])
+    assert np.array_equal(store["text"][:], y[kept])
     messages = [m for m in store.origin.messages if "embedding is" in m]
     assert sorted(messages) == sorted(f"item {i}: its text embedding is zero or not finite" for i in lost)
     assert store.origin.truncated["text"] == sum(len(row[2]) > 20 for row in table(store))
@@ -325,7 +337,7 @@ def test_a_killed_run_ends_in_the_same_bytes(tmp_path, workers):
 
 def test_a_kill_before_the_last_word_changes_nothing(tmp_path, monkeypatch):
     options = EmbeddingOptions(workers=0, shard_rows=20)
-    bad = {"bad": BAD, "entries": {8, 39}}
+    bad = {"bad": BAD, "entries": {8, 39, 41}}
     embed(source(41, **bad), Counting(), tmp_path / "alone", options=options)
     with monkeypatch.context() as patch:
         patch.setattr(Store, "describe", lambda self, origin: 1 / 0)
