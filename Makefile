@@ -12,15 +12,15 @@ test: $(VENV)/dev.done  ## tests and doctests
 	$(BIN)/python -m pytest -n 2 -q
 
 check: $(VENV)/dev.done  ## what CI runs: format, lint, types, tests, generated docs
-	$(BIN)/ruff format --check src tests benchmarks docs
-	$(BIN)/ruff check src tests benchmarks docs
+	$(BIN)/ruff format --check src tests benchmarks docs recipes
+	$(BIN)/ruff check src tests benchmarks docs recipes
 	$(BIN)/ty check
 	$(BIN)/python docs/commands.py | diff docs/commands.md - || (echo "run: make docs" && false)
 	$(BIN)/python -m pytest -n 2 -q
 
 format: $(VENV)/dev.done
-	$(BIN)/ruff format src tests benchmarks docs
-	$(BIN)/ruff check --fix src tests benchmarks docs
+	$(BIN)/ruff format src tests benchmarks docs recipes
+	$(BIN)/ruff check --fix src tests benchmarks docs recipes
 
 docs: $(VENV)/dev.done  ## write the help of the commands into docs/
 	$(BIN)/python docs/commands.py > docs/commands.md

@@ -4,7 +4,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -103,32 +103,35 @@ def evaluate(
         Print one JSON object.
     """
     from isthmus.encoders.world import world as open_world
-    from isthmus.evaluate import measure_world
     from isthmus.report import render_card
-    from isthmus.sources.world import SPLITS, draw_scene, world_item
 
     encoder = open_world("" if weights is None else str(weights))
-    chosen = encoder.story["settings"]["scenes"]
-    indices = range(SPLITS["test"], SPLITS["test"] + scenes)
-    items = [
-        world_item(chosen["seed"], i, detail=chosen["detail"], count=chosen["captions"]) for i in indices
-    ]
-    texts = [text for item in items for text in item.captions]
     with progress_bar("embedding") as advance:
-        embeddings = {}
-        for done, modality in enumerate(encoder.modalities):
-            advance(done, len(encoder.modalities), modality)
-            values = texts if modality == "text" else [item.load(modality) for item in items]
-            embeddings[modality] = encoder.encode(values, modality, batch_size=250)
-    truths = [draw_scene(chosen["seed"], i).facts for i in indices]
-    owner = [i for i, item in enumerate(items) for _ in item.captions]
-    figures = measure_world(embeddings, texts, truths, owner)
+        figures = held_out_figures(encoder, scenes, advance)
     show(figures, as_json=as_json)
     if card:
         folder = encoder.folder
         _write(folder / "figures.json", json.dumps(figures.to_dict(), indent=1) + "\n")
         _write(folder / "MODEL_CARD.md", render_card(encoder.story, figures.to_dict()))
         say(f"model card: {folder / 'MODEL_CARD.md'}")
+
+
+def held_out_figures(encoder: Any, count: int, advance: Any = lambda *_: None) -> Any:
+    """Measure an encoder of the world on scenes of the kind it learned from, but of the split "test"."""
+    from isthmus.evaluate import measure_world
+    from isthmus.sources.world import SPLITS, draw_scene, world_item
+
+    learned = encoder.story["settings"]["scenes"]
+    seed, indices = learned["seed"], range(SPLITS["test"], SPLITS["test"] + count)
+    items = [world_item(seed, i, detail=learned["detail"], count=learned["captions"]) for i in indices]
+    texts = [text for item in items for text in item.captions]
+    embeddings = {}
+    for done, modality in enumerate(encoder.modalities):
+        advance(done, len(encoder.modalities), modality)
+        values = texts if modality == "text" else [item.load(modality) for item in items]
+        embeddings[modality] = encoder.encode(values, modality, batch_size=250)
+    owner = [i for i, item in enumerate(items) for _ in item.captions]
+    return measure_world(embeddings, texts, [draw_scene(seed, i).facts for i in indices], owner)
 
 
 def _write(path: Path, text: str) -> None:
