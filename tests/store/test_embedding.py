@@ -493,3 +493,10 @@ def test_any_two_of_four_modalities(tmp_path):
             open_pairs(root, modalities=modalities)
     with pytest.raises(ValueError, match=r"has no modality 'depth', it has image, audio, video, text"):
         open_pairs(root, modalities=["depth", "text"])
+
+
+def test_text_is_the_second_of_a_pair_wherever_it_stands(tmp_path):
+    store = Store.create(tmp_path / "s", {name: {"encoder": "e"} for name in ("text", "depth", "audio")})
+    store.append({"text": np.eye(3), "depth": np.eye(3), "audio": np.eye(3)})
+    assert store.pairs.names == (f"{tmp_path}/s/depth_emb", f"{tmp_path}/s/text_emb")
+    assert open_pairs(tmp_path / "s").groups is None
