@@ -9,6 +9,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from isthmus.align import NonLinearAligner, PairedAligner, load_aligner, save_aligner
+from isthmus.cli.examples import captions_and_pictures
 from isthmus.cli.show import check_output, progress_bar, say, short, show
 from isthmus.evaluate import CLOSED_FORM, Protocol, configured, cross_validate, hold_out
 from isthmus.measure import find_items
@@ -116,13 +117,15 @@ def align(
     if report is not None:
         from isthmus.report import write_report
 
+        labels, pictures = captions_and_pictures(x, len(pairs)) if y is None else (None, None)
         write_report(
             comparison,
             report,
             aligner=aligner,
             names=short(pairs.names),
-            labels=pairs.labels,
+            labels=pairs.labels or labels,
             aligner_path=str(out),
+            pictures=pictures,
         )
         say(f"report: {report}")
 

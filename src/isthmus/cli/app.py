@@ -14,7 +14,7 @@ _COMMANDS = {
     "align": "Fit one aligner, verify it on held-out pairs, and save it.",
     "apply": "Map embeddings with a saved aligner.",
     "world": "Train and measure the encoders of the world that comes with isthmus.",
-    "demo": "Measure, compare, align and apply on simulated embeddings, with a report.",
+    "demo": "Embed, measure, compare, align and apply on scenes of the world, with a report.",
 }
 
 app = App(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from isthmus.cli.examples import captions_and_pictures
 from isthmus.cli.show import check_output, progress_bar, say, short, show
 from isthmus.evaluate import Protocol
 from isthmus.evaluate import compare as compare_aligners
@@ -82,5 +83,8 @@ def compare(
     if report is not None:
         from isthmus.report import write_report
 
-        write_report(comparison, report, names=short(pairs.names), labels=pairs.labels)
+        labels, pictures = captions_and_pictures(x, len(pairs)) if y is None else (None, None)
+        write_report(
+            comparison, report, names=short(pairs.names), labels=pairs.labels or labels, pictures=pictures
+        )
         say(f"report: {report}")

@@ -1,11 +1,11 @@
-"""Recall beside the most that captions allow: several items may fit one."""
+"""Recall beside what captions allow when taken at their word: several items may fit one."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from isthmus.checks import unit_rows
+from isthmus.checks import check_embeddings, unit_rows
 from isthmus.measure.bootstrap import Bootstrap, Figure
 
 _TIE = 1e-6  # cosines nearer than this are a tie
@@ -24,7 +24,7 @@ class Attained:
     """
 
     recall: Figure
-    ceiling: Figure  # of a searcher that knows all facts told, and no more
+    ceiling: Figure  # of a searcher that knows all facts told, and takes them at their word
     share: Figure  # recall / ceiling
 
     def to_dict(self) -> dict[str, Any]:
@@ -37,9 +37,11 @@ def recall_and_ceiling(
 ) -> tuple[Attained, Attained]:
     """Compare recall at 1 with what ambiguous captions allow, in both directions.
 
-    A caption that fits k items leads even a perfect reader to its own with a
-    chance of 1 / k. From an item, the best choice is the fitting caption with
-    the smallest k. Ties of cosines count by the chance to choose right.
+    A caption that fits k items leads a reader who takes it at its word to its
+    own with a chance of 1 / k. From an item, the best choice is the fitting
+    caption with the smallest k. Ties of cosines count by the chance to choose
+    right. Who also reads between the lines (large things are told of first,
+    so what goes unmentioned is rather small) can find more than this.
 
     Parameters
     ----------
@@ -62,7 +64,7 @@ def recall_and_ceiling(
     Raises
     ------
     ValueError
-        Shapes do not agree, or a caption does not fit its own item.
+        Embeddings are bad, shapes do not agree, or a caption does not fit its own item.
 
     Examples
     --------
@@ -73,12 +75,16 @@ def recall_and_ceiling(
     >>> from_text.recall.value, from_text.ceiling.value
     (1.0, 0.75)
     """
-    x, texts = unit_rows(x, np.float32), unit_rows(texts, np.float32)
+    x = check_embeddings(x)
+    texts = unit_rows(check_embeddings(texts, "texts", x.shape[1]), np.float32)
+    x, fits, item = unit_rows(x, np.float32), np.asarray(fits), np.asarray(item)
     if fits.shape != (len(texts), len(x)) or item.shape != (len(texts),):
         raise ValueError(
             f"expected fits of shape {(len(texts), len(x))} and item of shape {(len(texts),)}, "
             f"got {fits.shape} and {item.shape}"
         )
+    if item.dtype.kind not in "iu" or item.min() < 0 or item.max() >= len(x):
+        raise ValueError(f"item must hold whole numbers from 0 to {len(x) - 1}, one for each text")
     own = fits[np.arange(len(texts)), item]
     if not own.all():
         raise ValueError(f"fits[{int(np.argmin(own))}]: the caption does not fit its own item")

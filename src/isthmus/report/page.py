@@ -10,7 +10,7 @@ from isthmus.evaluate import Comparison
 from isthmus.report.definitions import DEFINITIONS, label_of
 from isthmus.report.front import front
 from isthmus.report.pictures import clouds, histograms, spectrum
-from isthmus.report.summary import summarize
+from isthmus.report.summary import Pictures, summarize
 
 
 def render(summary: dict[str, Any]) -> str:
@@ -64,6 +64,7 @@ def write_report(
     names: Sequence[str] = ("x", "y"),
     labels: Sequence[str] | None = None,
     aligner_path: str | None = None,
+    pictures: Pictures | None = None,  # a seventh parameter: all of them are about what the page shows
 ) -> None:
     """Write the report on an aligner as one HTML file.
 
@@ -81,6 +82,8 @@ def write_report(
         Text for each row of the input, such as its caption.
     aligner_path : str, optional
         File of the fitted aligner, for the instructions on how to apply it.
+    pictures : callable, optional
+        From a list of rows of x to PNG files of some of them, by row: shown where captions search.
 
     Raises
     ------
@@ -97,7 +100,14 @@ def write_report(
     >>> path.stat().st_size < 2_000_000
     True
     """
-    summary = summarize(comparison, aligner=aligner, names=names, labels=labels, aligner_path=aligner_path)
+    summary = summarize(
+        comparison,
+        aligner=aligner,
+        names=names,
+        labels=labels,
+        aligner_path=aligner_path,
+        pictures=pictures,
+    )
     content = render(summary).encode("utf-8")
     path = Path(path)
     partial = path.with_name(path.name + ".writing")

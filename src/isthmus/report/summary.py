@@ -2,7 +2,8 @@
 
 import json
 import shlex
-from collections.abc import Sequence
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from textwrap import shorten
 from typing import Any
@@ -12,8 +13,10 @@ from isthmus.evaluate import Comparison, Protocol
 from isthmus.measure.items import find_items
 from isthmus.report.definitions import DEFINITIONS, label_of
 from isthmus.report.held_out import cosines, gap_spectrum, project, worst_pairs
+from isthmus.report.search import mixed_search
 from isthmus.report.verdict import judge
 
+Pictures = Callable[[Sequence[int]], Mapping[int, bytes]]
 _LABEL_WIDTH = 240  # characters of a caption that the table of worst pairs holds
 
 
@@ -24,6 +27,7 @@ def summarize(
     names: Sequence[str] = ("x", "y"),
     labels: Sequence[str] | None = None,
     aligner_path: str | None = None,
+    pictures: Pictures | None = None,
 ) -> dict[str, Any]:
     """Gather everything that a report on one aligner shows.
 
@@ -39,6 +43,8 @@ def summarize(
         Text for each row of the input, such as its caption.
     aligner_path : str, optional
         File of the fitted aligner, for the instructions on how to apply it.
+    pictures : callable, optional
+        From a list of rows of x to PNG files of some of them, by row.
 
     Returns
     -------
@@ -75,8 +81,15 @@ def summarize(
     items = find_items(*spaces["before"], groups=held.group)
     worst = worst_pairs(held, items, spaces)
     for pair in worst:
-        text = None if labels is None else shorten(str(labels[pair["row"]]), _LABEL_WIDTH, placeholder=" …")
-        pair["label"] = text
+        pair["label"] = None if labels is None else _label(labels, pair["row"])
+    searches = [] if labels is None else mixed_search(held, items, spaces, seed=seed)
+    shown = {r["row"] for s in searches for space in spaces for r in s[space] if r["modality"] == "x"}
+    images = pictures(sorted(shown)) if pictures is not None and shown else {}
+    for search in searches:
+        for entry in (search, *(result for space in spaces for result in search[space])):
+            entry["label"] = _label(labels or (), entry["row"])
+            png = images.get(entry["row"]) if entry.get("modality") == "x" else None
+            entry["picture"] = None if png is None else b64encode(png).decode()
     return {
         "names": [x_name, y_name],
         "aligner": aligner,
@@ -98,8 +111,13 @@ def summarize(
             name: round(v.seconds, 2) for name, v in comparison.verdicts.items() if name != "raw"
         },
         "worst": worst,
+        "searches": searches,
         "steps": _steps(compared, aligner, aligner_path),
     }
+
+
+def _label(labels: Sequence[str], row: int) -> str:
+    return shorten(str(labels[row]), _LABEL_WIDTH, placeholder=" …")
 
 
 def _changes(compared: dict[str, Any], aligner: str, names: tuple[str, str]) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ def open_source(
         "KIND:PLACE" or "KIND:PLACE?OPTION=VALUE&OPTION=VALUE", such as
         ``coco:data/coco`` or ``world:2000?seed=3``.
     split : str, optional
-        Which part, such as "train", "val" or "test".
+        Which part, such as "train", "val" or "test"; may also be given as an option in `name`.
     on_error : {"raise", "skip"}
         What to do at a bad item.
 
@@ -60,6 +60,7 @@ msrvtt, world
         raise ValueError(f"unknown source {kind!r}, expected one of {', '.join(_KINDS)}")
     place, _, query = rest.partition("?")
     options = dict(parse_qsl(query, keep_blank_values=True))
+    split = options.pop("split", None) if split is None else split
     module, _, function = _KINDS[kind].partition(":")
     opener: Callable[..., Source] = getattr(importlib.import_module(module), function)
     known = set(inspect.signature(opener).parameters) - {"place", "split", "on_error"}

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import urlencode
 
 from isthmus.sources.decoding import MODALITIES
 
@@ -61,9 +62,9 @@ def tables(root: Path, pattern: str, splits: tuple[str, ...], split: str | None)
 
 
 def title(kind: str, place: str, split: str | None, **options: str | None) -> str:
-    """Return a source's name, which tells its items from others."""
-    given = "&".join(f"{key}={value}" for key, value in options.items() if value is not None)
-    return f"{kind}:{place}" + (f"?{given}" if given else "") + (f", split {split}" if split else "")
+    """Return a source's name, which tells its items from others and opens it again."""
+    given = {key: value for key, value in {"split": split, **options}.items() if value is not None}
+    return f"{kind}:{place}" + (f"?{urlencode(given, safe='/:,')}" if given else "")
 
 
 def contents(root: Path) -> str:
