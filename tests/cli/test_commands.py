@@ -172,13 +172,15 @@ def test_apply_of_other_dims_and_rows_is_refused(run, files):
     assert not (files / "new.npy").exists()
 
 
-def test_demo_ends_with_the_path_of_a_report(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("isthmus.cli.demo._ITEMS", 150)
-    code, _, err = run("demo", "--out", tmp_path / "demo")
-    assert code == 0, err
-    report = Path(err.replace("\n", "").rsplit("report:", 1)[1].strip())
-    assert "<html" in report.read_text()
-    assert np.load(tmp_path / "demo" / "image-aligned.npy").shape == (150, 512)
+def test_demo_ends_with_a_report_that_shows_pictures(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("isthmus.cli.demo._SCENES", 150)
+    for _ in range(2):  # it can be run again
+        code, _, err = run("demo", "--out", tmp_path / "demo")
+        assert code == 0, err
+    page = Path(err.replace("\n", "").rsplit("report:", 1)[1].strip()).read_text()
+    assert "What a search in both modalities finds" in page
+    assert "data:image/png;base64," in page
+    assert np.load(tmp_path / "demo" / "image-aligned" / "img_emb_0.npy").shape == (150, 256)
 
 
 def start(*words):
