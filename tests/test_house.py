@@ -78,7 +78,7 @@ def test_rooms_load_no_torch_until_it_is_needed(room):
 def public():
     """Everything that a room names in its ``__all__``, and public methods of its classes."""
     rooms = ("align", "encoders", "evaluate", "measure", "report", "sources", "store", "theory")
-    for room in (*rooms, "training", "checks"):
+    for room in (*rooms, "sources.world", "encoders.world", "training", "checks"):
         module = importlib.import_module(f"isthmus.{room}")
         named = getattr(module, "__all__", None) or [
             n

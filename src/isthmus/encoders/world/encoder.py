@@ -21,12 +21,31 @@ _MODALITIES = ("image", "text", "video", "audio")
 def world(model: str = "", *, device: str = "auto", precision: str = "float32") -> "WorldEncoder":
     """Open the world's encoder: ``world``, or ``world:FOLDER`` for weights of one's own.
 
+    Parameters
+    ----------
+    model : str
+        Folder that ``isthmus world train`` wrote; by default the one that comes with isthmus.
+    device : str
+        "cpu", "cuda" or "auto".
+    precision : {"float32", "bfloat16", "float16"}
+        Of the arithmetic.
+
+    Returns
+    -------
+    WorldEncoder
+        Its towers are read when they are first used.
+
     Raises
     ------
     FileNotFoundError
         The folder does not hold weights that ``isthmus world train`` wrote.
     ImportError
         torch is not installed.
+
+    Examples
+    --------
+    >>> world().modalities
+    ('image', 'text', 'video', 'audio')
     """
     return WorldEncoder(Path(model) if model else SHIPPED, device=device, precision=precision)
 
