@@ -159,22 +159,30 @@ def fitting(told: list[Facts], truths: list[Facts], *, without: tuple[str, ...] 
     ndarray of bool, shape (m, n)
         As `Facts.fits` says for each.
 
+    Raises
+    ------
+    ValueError
+        There is no such kind of fact.
+
     Examples
     --------
     >>> truths = [Facts((Told("ring"),), light="dim"), Facts((Told("ring"),), light="bright")]
     >>> fitting([Facts((Told("ring"),), light="dim")], truths)
     array([[ True, False]])
     """
+    if unknown := set(without) - {*THING_FACTS, "texture", "light"}:
+        known = ", ".join((*THING_FACTS, "texture", "light"))
+        raise ValueError(f"without must name kinds of fact, among {known}, got {sorted(unknown)[0]!r}")
     kinds = [k for k in THING_FACTS if k not in without]
-    scenes = np.zeros(
-        (len(truths), max(len(t.things) for t in truths), len(kinds)), object
-    )  # (n, things, kinds)
+    most = max((len(t.things) for t in truths), default=0)
+    scenes = np.zeros((len(truths), most, len(kinds)), object)  # (n, things, kinds)
     backgrounds = {k: np.array([getattr(t, k) for t in truths], object) for k in ("texture", "light")}
     for i, truth in enumerate(truths):
         for j, thing in enumerate(truth.things):
             scenes[i, j] = [getattr(thing, kind) for kind in kinds]
     shows = {(c, value): scenes[:, :, c] == value for c, k in enumerate(kinds) for value in THING_FACTS[k]}
-    exists = scenes[:, :, 0] != 0  # a scene of two things has no third
+    held = np.array([len(t.things) for t in truths], int)
+    exists = np.arange(most) < held[:, None]  # (n, things): a scene of two things has no third
     result = np.ones((len(told), len(truths)), bool)
     for row, facts in zip(result, told, strict=True):
         for kind, values in backgrounds.items():

@@ -26,8 +26,8 @@ def read_caption(text: str, *, strict: bool = False) -> Facts:
     Returns
     -------
     Facts
-        Things in the order of the text. An article, or a second word for a
-        shape, colour or size, begins another thing.
+        Things in the order of the text. An article, "something", or a second
+        word for one kind of fact begins another thing.
 
     Raises
     ------
@@ -42,13 +42,14 @@ def read_caption(text: str, *, strict: bool = False) -> Facts:
     things: list[Told] = []
     background: dict[str, str] = {}
     begun = False  # whether the last thing can still be told of
+    named = False  # whether it has its noun, after which "something" is another
     for piece in _PIECE.findall(" ".join(text.lower().split())):
         if piece in ARTICLES:
             begun = False
         elif piece in NOUNS:
-            if not begun:
+            if not begun or (named and piece == "something"):  # which has no article before it
                 things.append(Told())
-            begun = True
+            begun = named = True
         elif piece in _MEANING:
             kind, value = _MEANING[piece]
             if kind in _BACKGROUND:
@@ -56,8 +57,9 @@ def read_caption(text: str, *, strict: bool = False) -> Facts:
                 continue
             if not begun or getattr(things[-1], kind) is not None:
                 things.append(Told())
+                named = False
             things[-1] = replace(things[-1], **{kind: value})
-            begun = True
+            begun, named = True, named or kind == "shape"
         elif strict and piece not in FILLERS:
             raise ValueError(f"{piece!r} is not a word of the world's captions: {text!r}")
     return Facts(tuple(things), background.get("texture"), background.get("light"))

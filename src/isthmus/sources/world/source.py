@@ -15,6 +15,7 @@ from isthmus.sources.world.sound import play
 DETAIL = 0.22  # of the captions that the shipped encoders were trained on
 SPLITS = {"train": 0, "val": 10**9, "test": 2 * 10**9}  # the first index of each
 _DEFAULT_COUNT = 1000
+_SEEDS = "[0, 4294967295]"  # larger ones repeat scenes of smaller ones
 _MEDIA = {"image": draw_picture, "audio": play, "video": draw_video}
 
 
@@ -71,7 +72,7 @@ def world(
     on_error : {"raise", "skip"}
         No scene is bad.
     seed : str
-        Which world, a whole number.
+        Which world, a whole number below 2**32.
     detail : str
         The share of a scene's facts that a caption tells, in [0, 1].
     captions : str
@@ -98,7 +99,7 @@ def world(
     if split not in SPLITS:
         raise ValueError(f"world: split must be one of {', '.join(SPLITS)}, got {split!r}")
     total = _whole(place or str(_DEFAULT_COUNT), "the number of scenes", "[1, 1000000000]")
-    count, chosen = _whole(captions, "captions", "[0, inf)"), _whole(seed, "seed", "[0, inf)")
+    count, chosen = _whole(captions, "captions", "[0, inf)"), _whole(seed, "seed", _SEEDS)
     moving = bool(_whole(motion, "motion", "[0, 1]"))
     try:
         share = float(detail)
