@@ -13,6 +13,9 @@ from isthmus.encoders.world.tokens import pad, tokenize
 from isthmus.sources.world import DETAIL, SPLITS, captions, draw_picture, draw_scene, draw_video, play
 
 TEMPERATURE = 0.01  # as CLIP's at the end of its training
+PAIRED_TEMPERATURE = (
+    0.1  # a video or sound tells its picture from others easily: at 0.01 nothing is left to learn
+)
 _BATCH = 250  # scenes at a time where nothing is learned
 
 
@@ -157,7 +160,8 @@ def _both(network: nn.ModuleDict, pictures: np.ndarray, texts: np.ndarray) -> to
 
 def _against(network: nn.Module, inputs: np.ndarray, targets: np.ndarray) -> torch.Tensor:
     device = next(network.parameters()).device
-    return info_nce(network(torch.from_numpy(inputs).to(device)), torch.from_numpy(targets).to(device))
+    outputs, pictures = network(torch.from_numpy(inputs).to(device)), torch.from_numpy(targets).to(device)
+    return info_nce(outputs, pictures, PAIRED_TEMPERATURE)
 
 
 def _parts(n: int) -> list[np.ndarray]:

@@ -14,7 +14,14 @@ from torch import nn
 
 import isthmus
 from isthmus.checks import check_number
-from isthmus.encoders.world.contrastive import AgainstPictures, PicturesAndTexts, Scenes, embed
+from isthmus.encoders.world.contrastive import (
+    PAIRED_TEMPERATURE,
+    TEMPERATURE,
+    AgainstPictures,
+    PicturesAndTexts,
+    Scenes,
+    embed,
+)
 from isthmus.encoders.world.encoder import STORY
 from isthmus.encoders.world.towers import TowerSizes, build_tower, parameters_of
 from isthmus.encoders.world.weights import read_tower, write_json, write_tower
@@ -114,7 +121,7 @@ class _Run:
 
     def __init__(self, folder: Path, config: WorldTraining, progress: Callable[..., None]) -> None:
         self.folder, self.config, self.progress = folder, config, progress
-        settings = asdict(config) | {"device": None}
+        settings = asdict(config) | {"device": None, "temperatures": (TEMPERATURE, PAIRED_TEMPERATURE)}
         self.identity = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
         self.story: dict[str, Any] = {
             "identity": self.identity,
