@@ -102,9 +102,11 @@ def evaluate(
     as_json : bool
         Print one JSON object.
     """
+    from isthmus.checks import check_number
     from isthmus.encoders.world import world as open_world
     from isthmus.report import render_card
 
+    check_number(scenes, "scenes", "[2, inf)", integer=True)
     encoder = open_world("" if weights is None else str(weights))
     with progress_bar("embedding") as advance:
         figures = held_out_figures(encoder, scenes, advance)

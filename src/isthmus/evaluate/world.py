@@ -10,9 +10,8 @@ from isthmus.evaluate.ceiling import Attained, recall_and_ceiling
 from isthmus.measure import Figure, gap_direction_cosine, measure
 from isthmus.sources.world import Facts, fitting, read_caption
 
-_GROUPS_OF = 100  # scenes, for the direction of the gap
-_UNHEARD = ("texture", "light")  # a sound does not tell of the background
-_HIDDEN = {"audio": _UNHEARD, "image": ("motion",)}
+_GROUPS_OF = 100  # captions, for the direction of the gap
+_HIDDEN = {"audio": ("texture", "light", "motion"), "image": ("motion",)}  # what a modality does not show
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class WorldPair:
 
     l2m: Figure
     alignment: Figure
-    direction_cosine: float  # between the gaps of groups of 100 scenes
+    direction_cosine: float  # between the gaps of groups of 100 captions
     from_text: Attained  # captions that search for their scene
     to_text: Attained  # scenes that search for one of their captions
 
@@ -115,7 +114,7 @@ def measure_world(
     Raises
     ------
     ValueError
-        The numbers of rows do not agree.
+        There are no texts, or the numbers of rows do not agree.
 
     Examples
     --------
@@ -127,8 +126,10 @@ def measure_world(
     >>> found.pairs["image"].from_text.recall.value
     1.0
     """
+    if "text" not in embeddings:
+        raise ValueError(f"embeddings must hold text, got {', '.join(embeddings) or 'nothing'}")
     item = np.asarray(item)
-    if item.shape != (len(captions),) or item.min() < 0 or item.max() >= len(truths):
+    if not len(captions) or item.shape != (len(captions),) or item.min() < 0 or item.max() >= len(truths):
         raise ValueError(f"item must name one of {len(truths)} scenes for each of {len(captions)} captions")
     told = [read_caption(text) for text in captions]
     text, pairs = np.asarray(embeddings["text"]), {}

@@ -23,6 +23,7 @@ def gap_direction_cosine(x: Any, y: Any, *, groups_of: int = 100, seed: int = 0)
     -------
     float
         In [-1, 1]: 1 if every group's difference of means points the same way.
+        A group without any difference counts as a right angle to the others.
 
     Raises
     ------
@@ -50,4 +51,4 @@ def gap_direction_cosine(x: Any, y: Any, *, groups_of: int = 100, seed: int = 0)
     order = np.random.default_rng(seed).permutation(len(x))[: count * groups_of].reshape(count, groups_of)
     gaps = unit_rows([unit_rows(x[rows]).mean(0) - unit_rows(y[rows]).mean(0) for rows in order])
     total = np.sum(gaps, axis=0)
-    return float((total @ total - count) / (count * (count - 1)))  # the mean over all pairs
+    return float((total @ total - np.sum(gaps**2)) / (count * (count - 1)))  # the mean over all pairs

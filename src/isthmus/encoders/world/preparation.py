@@ -21,7 +21,7 @@ def prepare(value: Any, modality: str) -> np.ndarray:
     Raises
     ------
     ValueError
-        It is not of the world's size.
+        It is not of the world's size or type.
     """
     if modality == "text":
         if not isinstance(value, str):
@@ -38,6 +38,10 @@ def prepare(value: Any, modality: str) -> np.ndarray:
             f"the world's encoder reads {modality} of shape {_SHAPES[modality]}, got {array.shape}; "
             "for photographs and recordings choose another encoder"
         )
+    expected = "f" if modality == "audio" else "u"
+    if array.dtype.kind != expected or (expected == "u" and array.dtype.itemsize > 1):
+        kind = "floating point in [-1, 1]" if modality == "audio" else "uint8"
+        raise ValueError(f"the world's encoder reads {modality} of {kind}, got {array.dtype}")
     return array.astype(np.float16) if modality == "audio" else array
 
 
