@@ -178,7 +178,7 @@ def test_demo_ends_with_a_report_that_shows_pictures(run, tmp_path, monkeypatch)
         code, _, err = run("demo", "--out", tmp_path / "demo")
         assert code == 0, err
     page = Path(err.replace("\n", "").rsplit("report:", 1)[1].strip()).read_text()
-    assert "What a search in both modalities finds" in page
+    assert "What a search finds" in page
     assert "data:image/png;base64," in page
     assert np.load(tmp_path / "demo" / "image-aligned" / "img_emb_0.npy").shape == (150, 256)
 

@@ -55,8 +55,14 @@ def check_output(path: Path | None, suffix: str) -> None:
 
 def short(names: tuple[str, str]) -> tuple[str, str]:
     """Return what to call two modalities: their files without folders and suffixes, where these differ."""
-    x, y = (f"{Path(file).stem}{colon}{entry}" for file, colon, entry in (n.partition(":") for n in names))
+    x, y = (f"{_stem(file)}{colon}{entry}" for file, colon, entry in (n.partition(":") for n in names))
     return (x, y) if x != y else names
+
+
+def _stem(file: str) -> str:
+    """Return a file's name without folders and suffix, and "image" for a store's img_emb."""
+    stem = Path(file).stem
+    return "image" if stem == "img_emb" else stem.removesuffix("_emb")
 
 
 @contextmanager

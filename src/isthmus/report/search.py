@@ -1,4 +1,4 @@
-"""What captions find among both modalities at once, before and after."""
+"""What captions find, before and after: pictures by themselves, and among both modalities."""
 
 from typing import Any
 
@@ -9,21 +9,22 @@ from isthmus.measure.items import Items
 
 _QUERIES = 4
 _SHOWN = 6
+_TOP = 10  # nearest rows of both modalities
 
 Modalities = tuple[np.ndarray, np.ndarray]
 
 
-def mixed_search(
+def searches(
     held_out: HeldOut, items: Items, spaces: dict[str, Modalities], *, seed: int
 ) -> list[dict[str, Any]]:
-    """Let some rows of y search all held-out rows of both modalities, in each space.
+    """Let some rows of y search the held-out rows, in each space.
 
     Parameters
     ----------
     held_out : HeldOut
         Says which rows of the input these are.
     items : Items
-        Of the held-out pairs. The texts of the query's own item are left out.
+        Of the held-out pairs.
     spaces : dict of str to tuple of two ndarray of shape (n, dim)
         Unit rows of both modalities, by space.
     seed : int
@@ -32,29 +33,31 @@ def mixed_search(
     Returns
     -------
     list of dict
-        ``row`` of the query and, by space, the nearest: ``modality`` "x" or
-        "y", ``row`` of the input, ``cosine``, and ``right``: whether it is of
-        the query's item.
+        ``row`` of the query and, by space, ``nearest``: the rows of x that are
+        nearest (``row`` of the input, ``cosine``, and ``right``: whether it is
+        of the query's item), and ``mixed``: how many of the ten nearest of
+        both modalities are of x, its own item's rows of y left out.
     """
-    rng = np.random.default_rng(seed)
-    queries = rng.permutation(items.y_rows)[:_QUERIES]
-    gallery = [("x", int(i)) for i in items.x_rows] + [("y", int(i)) for i in items.y_rows]
+    queries = np.random.default_rng(seed).permutation(items.y_rows)[:_QUERIES]
     found: list[dict[str, Any]] = []
     for query in queries:
         own = items.group[query]
+        others = items.y_rows[items.group[items.y_rows] != own]
         entry: dict[str, Any] = {"row": int(held_out.rows[query])}
         for space, (x, y) in spaces.items():
-            cosine = np.concatenate([x[items.x_rows] @ y[query], y[items.y_rows] @ y[query]])
-            cosine[len(items.x_rows) :][items.group[items.y_rows] == own] = -2
+            cosine = x[items.x_rows] @ y[query]
             nearest = np.argsort(-cosine, kind="stable")[:_SHOWN]
-            entry[space] = [
-                {
-                    "modality": gallery[i][0],
-                    "row": int(held_out.rows[gallery[i][1]]),
-                    "cosine": round(float(cosine[i]), 4),
-                    "right": bool(items.group[gallery[i][1]] == own),
-                }
-                for i in nearest
-            ]
+            both = np.argsort(-np.concatenate([cosine, y[others] @ y[query]]), kind="stable")[:_TOP]
+            entry[space] = {
+                "nearest": [
+                    {
+                        "row": int(held_out.rows[items.x_rows[i]]),
+                        "cosine": round(float(cosine[i]), 4),
+                        "right": bool(items.group[items.x_rows[i]] == own),
+                    }
+                    for i in nearest
+                ],
+                "mixed": int((both < len(cosine)).sum()),
+            }
         found.append(entry)
     return found

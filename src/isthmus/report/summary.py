@@ -13,7 +13,7 @@ from isthmus.evaluate import Comparison, Protocol
 from isthmus.measure.items import find_items
 from isthmus.report.definitions import DEFINITIONS, label_of
 from isthmus.report.held_out import cosines, gap_spectrum, project, worst_pairs
-from isthmus.report.search import mixed_search
+from isthmus.report.search import searches
 from isthmus.report.verdict import judge
 
 Pictures = Callable[[Sequence[int]], Mapping[int, bytes]]
@@ -82,14 +82,14 @@ def summarize(
     worst = worst_pairs(held, items, spaces)
     for pair in worst:
         pair["label"] = None if labels is None else _label(labels, pair["row"])
-    searches = [] if labels is None else mixed_search(held, items, spaces, seed=seed)
-    shown = {r["row"] for s in searches for space in spaces for r in s[space] if r["modality"] == "x"}
-    images = pictures(sorted(shown)) if pictures is not None and shown else {}
-    for search in searches:
-        for entry in (search, *(result for space in spaces for result in search[space])):
-            entry["label"] = _label(labels or (), entry["row"])
-            png = images.get(entry["row"]) if entry.get("modality") == "x" else None
-            entry["picture"] = None if png is None else b64encode(png).decode()
+    found = [] if labels is None else searches(held, items, spaces, seed=seed)
+    results = [result for search in found for space in spaces for result in search[space]["nearest"]]
+    images = pictures(sorted({r["row"] for r in results})) if pictures is not None and results else {}
+    for entry in (*found, *results):
+        entry["label"] = _label(labels or (), entry["row"])
+    for result in results:
+        png = images.get(result["row"])
+        result["picture"] = None if png is None else b64encode(png).decode()
     return {
         "names": [x_name, y_name],
         "aligner": aligner,
@@ -111,7 +111,7 @@ def summarize(
             name: round(v.seconds, 2) for name, v in comparison.verdicts.items() if name != "raw"
         },
         "worst": worst,
-        "searches": searches,
+        "searches": found,
         "steps": _steps(compared, aligner, aligner_path),
     }
 
