@@ -12,25 +12,9 @@ import numpy as np
 import pytest
 
 from isthmus.align import load_aligner, read_verification
-from isthmus.cli import main
 from isthmus.theory import Geometry, sample
 
 SMALL = Geometry(dim=24, shared_dimension=6, noise_dimension=8)
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["isthmus", *(str(word) for word in words)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    return call
 
 
 @pytest.fixture

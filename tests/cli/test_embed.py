@@ -16,7 +16,7 @@ from tests.store.test_embedding import BAD, ROOT, Counting, Everything, Picture,
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
+def run(run, monkeypatch):
     """Call the command line, with a stand-in for the source and the encoder."""
 
     def call(*words, items=None, encoder=None):
@@ -28,14 +28,7 @@ def run(monkeypatch, capsys):
 
         monkeypatch.setattr("isthmus.cli.embed.open_source", opened)
         monkeypatch.setattr("isthmus.cli.embed.open_encoder", lambda name, **options: encoder or Counting())
-        monkeypatch.setattr(sys, "argv", ["isthmus", *(str(word) for word in words)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        out = capsys.readouterr()
-        return code, out.out, out.err
+        return run(*words)
 
     return call
 
@@ -175,7 +168,6 @@ def test_any_two_modalities_are_measured(embed, run, tmp_path):
 INTERRUPTED = """
 import sys, time
 import isthmus.cli.embed as verb
-from isthmus.cli import main
 from tests.store.test_embedding import Counting, source
 Counting.pause = 0.02
 verb.open_source = lambda name, **options: source(60)
