@@ -168,6 +168,7 @@ def test_any_two_modalities_are_measured(embed, run, tmp_path):
 INTERRUPTED = """
 import sys, time
 import isthmus.cli.embed as verb
+from isthmus.cli import main
 from tests.store.test_embedding import Counting, source
 Counting.pause = 0.02
 verb.open_source = lambda name, **options: source(60)
