@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test check format lint types docs bench clean
 
-demo: $(VENV)/train.done  ## the whole story on simulated embeddings, with a report
+demo: $(VENV)/train.done  ## the whole story on a world of pictures and captions, with a report
 	$(BIN)/isthmus demo
 
 test: $(VENV)/dev.done  ## tests and doctests
@@ -22,9 +22,10 @@ format: $(VENV)/dev.done
 	$(BIN)/ruff format src tests benchmarks docs recipes
 	$(BIN)/ruff check --fix src tests benchmarks docs recipes
 
-docs: $(VENV)/dev.done  ## write the help of the commands into docs/
+docs: $(VENV)/dev.done  ## write the help of the commands and the pictures into docs/
 	$(BIN)/python docs/commands.py > docs/commands.md
 	$(BIN)/python docs/picture.py > docs/gap.svg
+	$(BIN)/python docs/world.py
 
 bench: $(VENV)/dev.done  ## figures of speed and memory
 	$(BIN)/python benchmarks/run.py
