@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from isthmus.encoders import open_encoder
-from isthmus.encoders.world.tokens import PADDING, tokenize
+from isthmus.encoders.world.tokens import PADDING, VOCABULARY, tokenize
 from isthmus.sources.world import SPLITS, captions, draw_picture, draw_scene, draw_video, play
 
 torch = pytest.importorskip("torch", reason="torch is an extra")
@@ -101,25 +101,79 @@ def test_videos_and_sounds_stand_beside_pictures(modality):
             assert np.array_equal(rows[i], exact)
 
 
-def test_loss_pairs_what_belongs_together():
-    """Both tasks' losses are InfoNCE of what the towers make of the rows that were asked for."""
-    task, rows = PicturesAndTexts(Scenes(12, 12, 4, captions=1, detail=1.0), "n"), np.array([3, 0, 7, 11])
-    towers = torch.nn.ModuleDict({name: build_tower(name, SIZES) for name in ("image", "text")}).eval()
-    texts = [tokenize(*captions(draw_scene(0, i), detail=1.0, count=1)) for i in rows]
-    text = np.concatenate([embed(towers["text"], each[None]) for each in texts])
-    image = embed(towers["image"], draw(draw_picture, rows, seed=0))
-    expected = float(info_nce(torch.from_numpy(image), torch.from_numpy(text)))
-    assert float(task.loss(towers, rows).detach()) == pytest.approx(expected, rel=1e-3)
+class Bag(torch.nn.Module):
+    """The sum of a vector per word, none of it for padding."""
 
-    inputs, pictures = AgainstPictures.draw(Scenes(12, 12, 4), "video")
-    targets = tuple(embed(towers["image"], each) for each in pictures)
-    task, tower = AgainstPictures(inputs, targets, "n"), build_tower("video", SIZES).eval()
-    video = embed(tower, inputs[0][rows])
-    expected = float(info_nce(torch.from_numpy(video), torch.from_numpy(targets[0][rows])))
-    assert float(task.loss(tower, rows).detach()) == pytest.approx(expected, rel=1e-3)
-    video = embed(tower, inputs[1])
-    expected = float(info_nce(torch.from_numpy(video), torch.from_numpy(targets[1])))
-    assert task.validate(tower) == pytest.approx(expected, rel=1e-3)
+    def __init__(self):
+        super().__init__()
+        self.words = torch.nn.Embedding(len(VOCABULARY), 6, padding_idx=PADDING)
+
+    def forward(self, tokens):
+        return self.words(tokens).sum(1)
+
+
+def linear():
+    return torch.nn.Linear(6, 6)  # of which rows that differ stay apart, unlike those of an untrained tower
+
+
+def test_loss_pairs_pictures_with_their_captions():
+    torch.manual_seed(0)
+    task = PicturesAndTexts(Scenes(12, 12, 4, captions=1, detail=1.0), "n")
+    rng, rows = np.random.default_rng(0), np.array([3, 0, 7, 11])
+    shown = rng.normal(size=(12, 6)).astype(np.float32)
+    task.pictures, task.held_out = shown, (shown[:4], task.held_out[1])
+    network = torch.nn.ModuleDict({"image": linear(), "text": Bag()})
+
+    def expected(indices, pictures):
+        texts = [tokenize(*captions(draw_scene(0, i), detail=1.0, count=1)) for i in indices]
+        bags = torch.stack([network["text"](torch.from_numpy(each[None]))[0] for each in texts])
+        return float(info_nce(network["image"](torch.from_numpy(pictures)), bags, 0.01).detach())
+
+    assert float(task.loss(network, rows).detach()) == pytest.approx(expected(rows, shown[rows]), rel=1e-4)
+    held_out = expected([SPLITS["val"] + i for i in range(4)], shown[:4])
+    assert task.validate(network) == pytest.approx(held_out, rel=1e-4)
+    assert expected(rows, shown[rows]) > 5  # nats, so that pairs matter
+
+
+def test_any_caption_of_a_scene_is_learned_from():
+    torch.manual_seed(0)
+    task = PicturesAndTexts(Scenes(12, 12, 4, captions=3, detail=0.5), "n")
+    task.pictures = np.random.default_rng(0).normal(size=(12, 6)).astype(np.float32)
+    network = torch.nn.ModuleDict({"image": linear(), "text": Bag()})
+    losses = {round(float(task.loss(network, np.array([2, 5])).detach()), 4) for _ in range(80)}
+    assert len(losses) == 9
+
+
+def test_loss_pairs_videos_and_sounds_with_their_pictures():
+    torch.manual_seed(0)
+    inputs, targets = np.random.default_rng(0).normal(size=(2, 20, 6)).astype(np.float32)
+    task, tower, rows = (
+        AgainstPictures((inputs, inputs[:9]), (targets, targets[:9]), "n"),
+        linear(),
+        [3, 0, 19],
+    )
+    losses = {(3, 0, 19): task.loss(tower, np.array(rows)).detach(), tuple(range(9)): task.validate(tower)}
+    for which, found in losses.items():
+        x, y = (torch.from_numpy(each[list(which)]) for each in (inputs, targets))
+        assert float(found) == pytest.approx(float(info_nce(tower(x), y, 0.1).detach()), rel=1e-4)
+
+
+def test_held_out_loss_is_of_parts_of_about_250():
+    """As training's is of batches of about as many: a loss over more has more to tell apart."""
+    torch.manual_seed(0)
+    inputs, targets = np.random.default_rng(0).normal(size=(2, 600, 6)).astype(np.float32)
+    tower = linear()
+    task = AgainstPictures((inputs, inputs), (targets, targets), "n")
+    halves = [task.loss(tower, rows).detach() for rows in (np.arange(300), np.arange(300, 600))]
+    assert task.validate(tower) == pytest.approx(float(sum(halves)) / 2, rel=1e-5)
+
+
+def test_embed_gives_rows_of_any_number():
+    tower = linear()
+    rows = np.random.default_rng(0).normal(size=(601, 6)).astype(np.float32)
+    assert np.allclose(embed(tower, rows), tower(torch.from_numpy(rows)).detach().numpy(), atol=1e-6)
+    drawn = draw(draw_picture, [4, 2], seed=0)
+    assert np.array_equal(drawn[1], draw_picture(draw_scene(0, 2)))
 
 
 def test_story_tells_how_it_was(alone):
@@ -259,11 +313,11 @@ def test_errors(make, message):
 
 @pytest.mark.slow
 def test_towers_learn_what_scenes_they_have_never_seen_hold(tmp_path):
-    """R@1 of 1000 scenes of the split "test": over 20 times chance, both ways, and in what emerges too."""
+    """R@1 of 1000 "test" scenes: over 20 times chance both ways; R@10 of what emerges: 5 times."""
     config = WorldTraining(
-        Scenes(1200, 600, 100, detail=0.4),
+        Scenes(1500, 600, 100, detail=0.4),
         TowerSizes(12, 64, 2, 4),
-        epochs=14,
+        epochs=18,
         paired_epochs=8,
         batch_size=64,
         learning_rate=3e-3,
@@ -280,9 +334,9 @@ def test_towers_learn_what_scenes_they_have_never_seen_hold(tmp_path):
     text = encoder.encode([captions(s, detail=0.4, count=1)[0] for s in scenes], "text", batch_size=250)
     rates = {}
     for modality, show in (("image", draw_picture), ("video", draw_video), ("audio", play)):
-        x = encoder.encode([show(s) for s in scenes], modality, batch_size=250)
-        cosine = text @ x.T
-        rates[modality] = [(cosine.argmax(axis=a) == np.arange(1000)).mean() for a in (0, 1)]
-        rank = (cosine > cosine.diagonal()[:, None]).sum(axis=1)
-        rates[modality].append((rank < 10).mean())
-    assert min(rates["image"][:2]) > 20 / 1000, rates
+        cosine = text @ encoder.encode([show(s) for s in scenes], modality, batch_size=250).T
+        at_1 = [(cosine.argmax(axis=axis) == np.arange(1000)).mean() for axis in (0, 1)]
+        at_10 = ((cosine > cosine.diagonal()[:, None]).sum(axis=1) < 10).mean()
+        rates[modality] = (min(at_1), at_10)
+    assert rates["image"][0] > 20 / 1000, rates
+    assert min(rates["video"][1], rates["audio"][1]) > 5 * 10 / 1000, rates
