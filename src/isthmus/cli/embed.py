@@ -42,7 +42,8 @@ class Settings:
     batch_size : int
         Images, sounds, videos or texts that the network embeds at a time.
     workers : int
-        Processes that decode and prepare items: by default one per processor; 0: none beside this one.
+        Processes that decode and prepare items: by default one per processor, less those that a small
+        network runs on; 0: none beside this one.
     shard_rows : int
         Rows that are written at a time; a run that was stopped goes on after the last that were.
     """

@@ -34,6 +34,10 @@ class Encoder(ABC):
     reads : {"content", "id"}
         What a value is: the thing itself, or, for embeddings computed
         elsewhere, its id ("12", and "12#0", "12#1", ... for its captions).
+    threads : int, optional
+        On how many threads of the processor the network runs beside other
+        processes; None leaves it to torch. A small network spends more time
+        waiting for its threads than computing.
 
     Examples
     --------
@@ -46,6 +50,7 @@ class Encoder(ABC):
     dim: int
     preparation: Callable[[Any, str], Any]
     reads: Literal["content", "id"] = "content"
+    threads: int | None = None
 
     @abstractmethod
     def forward(self, prepared: Sequence[Any], modality: str) -> np.ndarray:

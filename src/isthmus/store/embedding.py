@@ -45,7 +45,7 @@ class EmbeddingOptions:
     precision: Precision = "float32"  # that the encoder was opened with; it is noted in the manifest
     batch_size: int = 64  # values that the network embeds at a time
     shard_rows: int = 8192  # rows that are written at a time
-    workers: int | None = None  # processes that decode and prepare: by default one per processor; 0 is none
+    workers: int | None = None  # processes that decode and prepare; 0: this one; by default as many as fit
 
     def __post_init__(self) -> None:
         """Raise ValueError if a value makes no sense."""
@@ -144,6 +144,22 @@ def embed(
     return store
 
 
+@contextmanager
+def _network_threads(count: int | None) -> Generator[None]:
+    """Let networks run on so many threads of the processor; None leaves it to torch."""
+    if count is None:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class _Embedding:
     """A source on its way into a store."""
 
@@ -154,12 +170,14 @@ class _Embedding:
 
     def run(self, progress: Progress) -> None:
         recipe = Recipe(self.encoder.preparation, self.store.modalities, self.encoder.reads)
-        workers = _processors() if self.options.workers is None else self.options.workers
+        workers, threads = self.options.workers, self.encoder.threads
+        if workers is None:
+            workers = max(1, _processors() - (threads or 0))
         total = _length(self.source, self.options.limit)
         done = self.origin.walked
         progress(done, total)
         walk = prepared(self._steps(done), recipe, workers=workers, ahead=2 * self.options.batch_size)
-        with closing(walk):
+        with closing(walk), _network_threads(threads if workers else None):
             for step, values in walk:
                 if not isinstance(values, str) and not self.shard.fits(values):
                     self._write(step.number)  # all before this step, and of it not even the messages
