@@ -36,9 +36,8 @@ def demo(*, out: Path = Path("isthmus-demo"), encoder: str = "world", seed: int 
     mapped = out / "image-aligned"
     source = f"world:{_SCENES}?seed={seed}&captions=1"
     out.mkdir(parents=True, exist_ok=True)
-    for old in (store, mapped):
-        if old.is_dir() and {path.name for path in old.iterdir()} & {"manifest.json", "img_emb", "shards"}:
-            shutil.rmtree(old)
+    _forget(store, ("manifest.json", "img_emb", "text_emb", "metadata", ".*"))
+    _forget(mapped, ("img_emb_*.npy", "manifest.json", ".*"))
     _step("1. Scenes, seen and told of.", "embed", f"'{source}'", "--encoder", encoder, "--out", store)
     embed(source, encoder=encoder, out=store, settings=EmbedSettings(modality=["image", "text"]))
     _step("2. How large is the gap?", "measure", store)
@@ -53,6 +52,12 @@ def demo(*, out: Path = Path("isthmus-demo"), encoder: str = "world", seed: int 
     _step("5. Use it.", "apply", aligner, images, "--modality", "x", "--out", mapped)
     apply(aligner, str(images), out=mapped, modality="x")
     say(f"\nThe report: {report.absolute()}")
+
+
+def _forget(folder: Path, known: tuple[str, ...]) -> None:
+    """Remove what an earlier demo left, and nothing else."""
+    if folder.is_dir() and all(any(path.match(name) for name in known) for path in folder.iterdir()):
+        shutil.rmtree(folder)
 
 
 def _step(title: str, *command: object) -> None:
