@@ -120,6 +120,14 @@ def test_ties_count_by_the_chance_to_choose_right():
     assert to_text.recall.value == pytest.approx((1 / 2 + 1 / 2 + 1) / 3)
 
 
+@pytest.mark.parametrize("angle, found", [(1e-3, 1 / 2), (3e-3, 1)])
+def test_what_differs_by_rounding_is_a_tie(angle, found):
+    """Cosines of 1 and 1 - 5e-7 are a tie, 1 and 1 - 4.5e-6 are none."""
+    x = np.array([[1.0, 0], [np.cos(angle), np.sin(angle)]])
+    for a in recall_and_ceiling(x, x, np.ones((2, 2), bool), item=np.arange(2)):
+        assert a.recall.value == found
+
+
 def test_an_item_that_no_caption_fits_has_nothing_to_find():
     fits = np.eye(30, dtype=bool)[:20]
     fits[1, 0] = fits[2, 0] = True
