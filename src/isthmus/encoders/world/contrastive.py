@@ -34,7 +34,7 @@ class Scenes:
         for name in ("count", "paired", "held_out"):
             check_number(getattr(self, name), name, "[2, inf)", integer=True)
         check_number(self.captions, "captions", "[1, inf)", integer=True)
-        check_number(self.seed, "seed", "[0, inf)", integer=True)
+        check_number(self.seed, "seed", "[0, 4294967295]", integer=True)
         check_number(self.detail, "detail", "[0, 1]")
 
 
