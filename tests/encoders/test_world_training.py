@@ -296,7 +296,7 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
         (lambda: Scenes(held_out=1), r"held_out must be a whole number in \[2, inf\), got 1"),
         (lambda: Scenes(captions=0), r"captions must be a whole number in \[1, inf\), got 0"),
         (lambda: Scenes(detail=1.5), r"detail must be a number in \[0, 1\], got 1.5"),
-        (lambda: Scenes(seed=-1), r"seed must be a whole number in \[0, inf\), got -1"),
+        (lambda: Scenes(seed=-1), r"seed must be a whole number in \[0, 4294967295\], got -1"),
         (lambda: WorldTraining(epochs=0), r"epochs must be a whole number in \[1, inf\), got 0"),
         (
             lambda: WorldTraining(paired_epochs=-1),

@@ -67,6 +67,7 @@ def test_pictures_are_asked_for_by_row_and_shown(pairs):
     assert all((r["picture"] is None) == (r["row"] == asked[0]) for r in shown)
     page = render(summary)
     assert page.count("data:image/png;base64,") == sum(r["picture"] is not None for r in shown) > 0
+    assert "img-src data:" in page
     assert "caption &lt;" in page
     assert "caption <" not in page
 

@@ -500,3 +500,18 @@ def test_text_is_the_second_of_a_pair_wherever_it_stands(tmp_path):
     store.append({"text": np.eye(3), "depth": np.eye(3), "audio": np.eye(3)})
     assert store.pairs.names == (f"{tmp_path}/s/depth_emb", f"{tmp_path}/s/text_emb")
     assert open_pairs(tmp_path / "s").groups is None
+
+
+def test_a_call_that_wrote_no_row_does_not_hold_the_folder(tmp_path):
+    options = EmbeddingOptions(workers=0)
+    none = Source("none", lambda: iter(()), modalities=("image", "text"))
+    with pytest.raises(ValueError, match="found nothing to embed"):
+        embed(none, Counting(), tmp_path / "s", options=options)
+    assert len(embed(source(), Counting(), tmp_path / "s", options=options))
+
+
+@pytest.mark.parametrize("other", [{"batch_size": 3}, {"shard_rows": 7}])
+def test_a_store_begun_in_other_batches_is_refused(tmp_path, other):
+    embed(source(), Counting(), tmp_path / "s", options=EmbeddingOptions(workers=0))
+    with pytest.raises(ValueError, match=f"holds {next(iter(other))} .*, asked for was {next(iter(other))}"):
+        embed(source(), Counting(), tmp_path / "s", options=EmbeddingOptions(workers=0, **other))

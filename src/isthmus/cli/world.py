@@ -107,6 +107,8 @@ def evaluate(
     from isthmus.report import render_card
 
     check_number(scenes, "scenes", "[2, inf)", integer=True)
+    if card and weights is None:
+        raise ValueError("--card writes beside weights of your own: name them by --weights")
     encoder = open_world("" if weights is None else str(weights))
     with progress_bar("embedding") as advance:
         figures = held_out_figures(encoder, scenes, advance)

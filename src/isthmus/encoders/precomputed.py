@@ -73,7 +73,11 @@ class _Table:
 
     def __init__(self, folder: Path, modality: str) -> None:
         array, ids = folder / f"{modality}.npy", folder / f"{modality}.txt"
-        self.rows = check_matrix(np.load(array, mmap_mode="r", allow_pickle=False), str(array))
+        try:
+            rows = np.load(array, mmap_mode="r", allow_pickle=False)
+        except ValueError as error:
+            raise ValueError(f"{array} is not an array of numbers in .npy format") from error
+        self.rows = check_matrix(rows, str(array))
         self.files = [array, ids] if ids.is_file() else [array]
         self._numbers: dict[str, int] | None = None
         if not ids.is_file():

@@ -16,9 +16,9 @@ from isthmus.sources import Item, Source
 from isthmus.sources.item import MEDIA
 from isthmus.store.groups import GROUP
 from isthmus.store.lock import locked
-from isthmus.store.manifest import Origin, is_store
+from isthmus.store.manifest import MANIFEST, Origin, is_store, read_manifest
 from isthmus.store.preparation import Recipe, Step, prepared
-from isthmus.store.store import EMBEDDING_LOCK, Store, claim_folder
+from isthmus.store.store import EMBEDDING_LOCK, LOCK, Store, claim_folder
 
 _MODALITIES = (*MEDIA, "text")  # in this order in a store
 Dtype = Literal["float32", "float16"]
@@ -127,13 +127,21 @@ def embed(
     options = options or EmbeddingOptions()
     modalities = _chosen(source, encoder, options.modalities)
     origin = Origin(
-        source.name, options.limit, "raw" if options.raw else "unit", options.dtype, options.precision
+        source.name,
+        options.limit,
+        "raw" if options.raw else "unit",
+        options.dtype,
+        options.precision,
+        options.batch_size,
+        options.shard_rows,
     )
     encoders = {name: {"encoder": encoder.name, "revision": encoder.revision} for name in modalities}
     root = Path(path)
     if not is_store(root):
         claim_folder(root)
     with _only_one(root):
+        if _is_hollow(root):
+            (root / MANIFEST).unlink()
         if is_store(root):
             store = Store.open(root, verify=False)
             _check_same(store, encoders, origin)
@@ -349,6 +357,17 @@ def _chosen(source: Source, encoder: Encoder, asked: tuple[str, ...] | None) -> 
     return tuple(name for name in _MODALITIES if name in asked)
 
 
+def _is_hollow(root: Path) -> bool:
+    """Return whether all that is there is the manifest of a call that failed before it wrote a row."""
+    if not is_store(root) or {path.name for path in root.iterdir()} - {MANIFEST, LOCK, EMBEDDING_LOCK}:
+        return False
+    manifest = read_manifest(root)
+    return manifest.origin is not None and not manifest.origin.complete
+
+
+_SAME = ("source", "limit", "scale", "dtype", "precision", "batch_size", "shard_rows")
+
+
 def _check_same(store: Store, encoders: dict[str, Any], origin: Origin) -> None:
     """Raise unless the store was begun with the same encoder, source and options."""
     if store.origin is None:
@@ -356,7 +375,7 @@ def _check_same(store: Store, encoders: dict[str, Any], origin: Origin) -> None:
     there, asked = (
         {"modalities": ", ".join(by)}
         | {key: next(iter(by.values()))[key] for key in ("encoder", "revision")}
-        | {key: getattr(made, key) for key in ("source", "limit", "scale", "dtype", "precision")}
+        | {key: getattr(made, key) for key in _SAME}
         for by, made in ((store.encoders, store.origin), (encoders, origin))
     )
     unlike = [key for key in there if there[key] != asked[key]]

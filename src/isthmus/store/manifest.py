@@ -38,6 +38,8 @@ class Origin:
     scale: str  # "unit", or "raw": as the network gives them
     dtype: str
     precision: str  # of the network's arithmetic
+    batch_size: int = 64  # values at a time, and rows per shard: with others the bytes would be others
+    shard_rows: int = 8192
     walked: int = 0  # items of the source that have been dealt with, in its order
     items: int = 0  # of them, embedded
     skipped: int = 0  # items that could not be read

@@ -84,7 +84,10 @@ class WorldEncoder(Encoder):
         if not (folder / STORY).is_file():
             raise FileNotFoundError(f"{folder} does not hold a trained world: no {folder / STORY}")
         self.folder, self.precision, self.device = folder, precision, choose_device(device)
-        self.story = json.loads((folder / STORY).read_text(encoding="utf-8"))
+        try:
+            self.story = json.loads((folder / STORY).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{folder / STORY} is not readable: {error}") from error
         self.name = "world" if folder == SHIPPED else f"world:{folder}"
         self.dim = DIM
         self.modalities = tuple(m for m in _MODALITIES if (folder / f"{m}.safetensors").is_file())
