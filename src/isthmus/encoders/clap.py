@@ -10,7 +10,7 @@ from isthmus.encoders.clip import text_branch
 from isthmus.encoders.encoder import Encoder
 from isthmus.encoders.network import Branch, NetworkEncoder
 from isthmus.encoders.tokens import from_tokenizer
-from isthmus.encoders.weights import load_network, load_part
+from isthmus.encoders.weights import load_network, load_part, missing_library
 
 
 def clap(model: str, *, device: str = "auto", precision: str = "float32") -> Encoder:
@@ -19,7 +19,7 @@ def clap(model: str, *, device: str = "auto", precision: str = "float32") -> Enc
         import torch  # noqa: F401
         from transformers import AutoFeatureExtractor, AutoTokenizer, ClapModel
     except ImportError as error:
-        raise ImportError('clap needs transformers: pip install "isthmus[clip]"') from error
+        raise missing_library("clap", error) from error
     name = f"clap:{model}"
     return clap_encoder(
         name,

@@ -6,7 +6,7 @@ from isthmus.encoders.encoder import Encoder
 from isthmus.encoders.image_preprocessing import ImagePreprocessing, from_processor
 from isthmus.encoders.network import Branch, NetworkEncoder
 from isthmus.encoders.tokens import Tokens, from_tokenizer
-from isthmus.encoders.weights import load_network, load_part
+from isthmus.encoders.weights import load_network, load_part, missing_library
 
 
 def clip(model: str, *, device: str = "auto", precision: str = "float32") -> Encoder:
@@ -15,7 +15,7 @@ def clip(model: str, *, device: str = "auto", precision: str = "float32") -> Enc
         import torch  # noqa: F401
         from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
     except ImportError as error:
-        raise ImportError('clip needs transformers: pip install "isthmus[clip]"') from error
+        raise missing_library("clip", error) from error
     name = f"clip:{model}"
     return clip_encoder(
         name,

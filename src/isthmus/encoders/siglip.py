@@ -7,7 +7,7 @@ from isthmus.encoders.encoder import Encoder
 from isthmus.encoders.image_preprocessing import from_processor
 from isthmus.encoders.network import NetworkEncoder
 from isthmus.encoders.tokens import from_tokenizer
-from isthmus.encoders.weights import load_network, load_part
+from isthmus.encoders.weights import load_network, load_part, missing_library
 
 
 def siglip(model: str, *, device: str = "auto", precision: str = "float32") -> Encoder:
@@ -16,7 +16,7 @@ def siglip(model: str, *, device: str = "auto", precision: str = "float32") -> E
         import torch  # noqa: F401
         from transformers import AutoImageProcessor, AutoTokenizer, SiglipModel
     except ImportError as error:
-        raise ImportError('siglip needs transformers: pip install "isthmus[clip]"') from error
+        raise missing_library("siglip", error) from error
     name = f"siglip:{model}"
     return siglip_encoder(
         name,

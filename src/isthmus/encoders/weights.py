@@ -26,6 +26,14 @@ def weights_hash(network: "torch.nn.Module") -> str:
     return digest.hexdigest()[:12]
 
 
+def missing_library(family: str, error: ImportError) -> ImportError:
+    """Return the error for a family whose library is not installed, or cannot be imported."""
+    if error.name in ("torch", "transformers"):
+        return ImportError(f'{family} needs transformers: pip install "isthmus[clip]"')
+    told = " ".join(str(error).split())
+    return ImportError(f"{family} needs transformers, which is here but cannot be imported: {told}")
+
+
 def load_network(name: str, kind: Any) -> Any:
     """Load a network of transformers in float32.
 

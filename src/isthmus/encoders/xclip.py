@@ -10,7 +10,7 @@ from isthmus.encoders.encoder import Encoder
 from isthmus.encoders.image_preprocessing import ImagePreprocessing, from_processor
 from isthmus.encoders.network import Branch, NetworkEncoder
 from isthmus.encoders.tokens import from_tokenizer
-from isthmus.encoders.weights import load_network, load_part
+from isthmus.encoders.weights import load_network, load_part, missing_library
 
 
 def xclip(model: str, *, device: str = "auto", precision: str = "float32") -> Encoder:
@@ -19,7 +19,7 @@ def xclip(model: str, *, device: str = "auto", precision: str = "float32") -> En
         import torch  # noqa: F401
         from transformers import AutoImageProcessor, AutoTokenizer, XCLIPModel
     except ImportError as error:
-        raise ImportError('xclip needs transformers: pip install "isthmus[clip]"') from error
+        raise missing_library("xclip", error) from error
     name = f"xclip:{model}"
     return xclip_encoder(
         name,
