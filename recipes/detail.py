@@ -81,7 +81,10 @@ def _picture(results: dict[float, Any]) -> str:
         axes.set_ylim(0, None)
         axes.legend(frameon=False)
         svg = inline_svg(figure, name="detail", alt="L2M falls and alignment rises with the captions' detail")
-    return str(svg).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" style="background:#fff" ', 1) + "\n"
+    return (
+        str(svg).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" style="background:#fff" ', 1)
+        + "\n"
+    )
 
 
 def _tell(name: str):
