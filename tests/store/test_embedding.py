@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from isthmus.encoders import Encoder
 from isthmus.measure import measure
@@ -146,6 +147,41 @@ def test_workers_batches_and_shards_change_no_embedding(tmp_path, workers, batch
     alone = EmbeddingOptions(workers=0, batch_size=batch_size, shard_rows=shard_rows)
     embed(source(), Counting(), tmp_path / "alone", options=alone)
     assert files(tmp_path / "s") == files(tmp_path / "alone")
+
+
+class Small(Counting):
+    """The first of any two batches takes the longer."""
+
+    small, calls = True, 0
+
+    def forward(self, prepared, modality):
+        self.calls += 1
+        time.sleep(0.02 * (self.calls % 2))
+        return super().forward(prepared, modality)
+
+
+def test_batches_of_a_small_network_side_by_side_stay_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr("isthmus.store.embedding._processors", lambda: 3)
+    options = EmbeddingOptions(workers=0, batch_size=3, shard_rows=33)
+    store = embed(source(), Small(), tmp_path / "s", options=options)
+    x, y, _ = plain()
+    assert np.array_equal(store["image"][:], x)
+    assert np.array_equal(store["text"][:], y)
+
+
+def test_an_error_of_a_small_network_is_raised_and_torch_gets_its_threads_back(tmp_path):
+    class Broken(Small):
+        def forward(self, prepared, modality):
+            raise ArithmeticError(f"no {modality} today, with {torch.get_num_threads()} threads")
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(ArithmeticError, match="today, with 1 threads"):
+            embed(source(), Broken(), tmp_path / "s", options=EmbeddingOptions(workers=0))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_without_text_a_row_is_an_item(tmp_path):

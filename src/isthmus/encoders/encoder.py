@@ -34,10 +34,11 @@ class Encoder(ABC):
     reads : {"content", "id"}
         What a value is: the thing itself, or, for embeddings computed
         elsewhere, its id ("12", and "12#0", "12#1", ... for its captions).
-    threads : int, optional
-        On how many threads of the processor the network runs beside other
-        processes; None leaves it to torch. A small network spends more time
-        waiting for its threads than computing.
+    small : bool
+        Whether the network is so small that it spends more time waiting for
+        torch's threads than computing. Where many batches are embedded, several
+        then are side by side, a thread each, so that `forward` must bear being
+        called from several threads.
 
     Examples
     --------
@@ -50,7 +51,7 @@ class Encoder(ABC):
     dim: int
     preparation: Callable[[Any, str], Any]
     reads: Literal["content", "id"] = "content"
-    threads: int | None = None
+    small: bool = False
 
     @abstractmethod
     def forward(self, prepared: Sequence[Any], modality: str) -> np.ndarray:

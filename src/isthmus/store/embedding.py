@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import count, islice
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -24,6 +26,7 @@ _MODALITIES = (*MEDIA, "text")  # in this order in a store
 Dtype = Literal["float32", "float16"]
 Precision = Literal["float32", "bfloat16", "float16"]
 Progress = Callable[[int, int | None], None]
+Forward = Callable[[list[Any], str], Future[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -153,19 +156,34 @@ def embed(
 
 
 @contextmanager
-def _network_threads(count: int | None) -> Generator[None]:
-    """Let networks run on so many threads of the processor; None leaves it to torch."""
-    if count is None:
-        yield
+def _network(encoder: Encoder) -> Generator[Forward]:
+    """Give what embeds batches: a small network several of them side by side, a thread each."""
+    if not encoder.small:
+        yield lambda batch, modality: _done(encoder.forward(batch, modality))
         return
     import torch
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    before, threads = torch.get_num_threads(), _processors()
+    free = BoundedSemaphore(2 * threads)
+
+    def forward(batch: list[Any], modality: str) -> Future[np.ndarray]:
+        free.acquire()
+        future = pool.submit(encoder.forward, batch, modality)
+        future.add_done_callback(lambda _: free.release())
+        return future
+
+    torch.set_num_threads(1)
     try:
-        yield
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield forward
     finally:
         torch.set_num_threads(before)
+
+
+def _done(value: np.ndarray) -> Future[np.ndarray]:
+    future: Future[np.ndarray] = Future()
+    future.set_result(value)
+    return future
 
 
 class _Embedding:
@@ -174,18 +192,16 @@ class _Embedding:
     def __init__(self, source: Source, encoder: Encoder, store: Store, options: EmbeddingOptions) -> None:
         self.source, self.encoder, self.store, self.options = source, encoder, store, options
         self.origin = _origin(store)  # with what is on disk, and what was skipped since
-        self.shard = _Shard(encoder, store.modalities, options)
 
     def run(self, progress: Progress) -> None:
         recipe = Recipe(self.encoder.preparation, self.store.modalities, self.encoder.reads)
-        workers, threads = self.options.workers, self.encoder.threads
-        if workers is None:
-            workers = max(1, _processors() - (threads or 0))
+        workers = _processors() if self.options.workers is None else self.options.workers
         total = _length(self.source, self.options.limit)
         done = self.origin.walked
         progress(done, total)
         walk = prepared(self._steps(done), recipe, workers=workers, ahead=2 * self.options.batch_size)
-        with closing(walk), _network_threads(threads if workers else None):
+        with closing(walk), _network(self.encoder) as forward:
+            self.shard = _Shard(self.encoder, forward, self.store.modalities, self.options)
             for step, values in walk:
                 if not isinstance(values, str) and not self.shard.fits(values):
                     self._write(step.number)  # all before this step, and of it not even the messages
@@ -196,7 +212,7 @@ class _Embedding:
                     self.shard.add(step.item, values)
                 done = step.number + 1
                 progress(done, total)
-        self._write(done)
+            self._write(done)
         self.origin = self.origin.skip(self.trailing)
         if not len(self.store):
             first = f", the first: {self.origin.messages[0]}" if self.origin.messages else ""
@@ -227,7 +243,7 @@ class _Embedding:
     def _write(self, walked: int) -> None:
         """Add the shard to the store, and begin another."""
         shard = self.shard
-        self.shard = _Shard(self.encoder, self.store.modalities, self.options)
+        self.shard = shard.next()
         shard.finish()
         good = shard.good_items(self._reject)
         cut = {m: self.origin.truncated.get(m, 0) + shard.truncated(m, good) for m in self.store.modalities}
@@ -241,14 +257,20 @@ class _Embedding:
 class _Shard:
     """Rows of one shard as they are embedded: batches begin anew with it, so that its bytes are its own."""
 
-    def __init__(self, encoder: Encoder, modalities: tuple[str, ...], options: EmbeddingOptions) -> None:
-        self.encoder, self.modalities, self.options = encoder, modalities, options
+    def __init__(
+        self, encoder: Encoder, forward: Forward, modalities: tuple[str, ...], options: EmbeddingOptions
+    ) -> None:
+        self.encoder, self.forward, self.modalities, self.options = encoder, forward, modalities, options
         self.names: list[tuple[str, str, tuple[str, ...]]] = []  # id, group and captions of each item
         self.rows = 0
         self._waiting: dict[str, list[Any]] = {modality: [] for modality in modalities}  # prepared
         self._cut: dict[str, list[bool]] = {modality: [] for modality in modalities}
-        self._batches: dict[str, list[np.ndarray]] = {modality: [] for modality in modalities}
+        self._batches: dict[str, list[Future[np.ndarray]]] = {modality: [] for modality in modalities}
         self._embedded: dict[str, np.ndarray] = {}  # by modality, (items or captions, dim)
+
+    def next(self) -> "_Shard":
+        """Return an empty one to follow it."""
+        return _Shard(self.encoder, self.forward, self.modalities, self.options)
 
     def fits(self, values: dict[str, list[Any]]) -> bool:
         """Return whether there is room for an item; for the first one, there always is."""
@@ -265,12 +287,12 @@ class _Shard:
                 self._embed_batch(modality)
 
     def finish(self) -> None:
-        """Embed what still waits."""
+        """Embed what still waits, and wait for all."""
         for modality, waiting in self._waiting.items():
             if waiting:
                 self._embed_batch(modality)
-            batches = self._batches[modality] or [np.empty((0, self.encoder.dim), np.float32)]
-            embedded = np.concatenate(batches)
+            batches = [batch.result() for batch in self._batches[modality]]
+            embedded = np.concatenate(batches or [np.empty((0, self.encoder.dim), np.float32)])
             if not self.options.raw:
                 embedded = unit_rows(embedded, np.float32)
             with np.errstate(over="ignore"):  # what is too long for float16 is found to be infinite
@@ -278,7 +300,7 @@ class _Shard:
 
     def _embed_batch(self, modality: str) -> None:
         waiting, size = self._waiting[modality], self.options.batch_size
-        self._batches[modality].append(self.encoder.forward(waiting[:size], modality))
+        self._batches[modality].append(self.forward(waiting[:size], modality))
         del waiting[:size]
 
     def good_items(self, reject: Callable[[str], None]) -> np.ndarray:

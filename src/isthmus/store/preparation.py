@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from isthmus.sources import Item
 
-_CHUNK = 16  # items that a worker is sent at a time
+_CHUNK = 32  # items that a worker is sent at a time
 Prepared = dict[str, list[Any]] | str  # per modality, one value or one per caption; or why there is none
 
 
@@ -138,6 +138,8 @@ def _begin(recipe: Recipe) -> None:
     _recipe = recipe
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threadpool_limits(1)
+    if hasattr(os, "nice"):
+        os.nice(5)  # what is prepared can wait, the network goes first
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -71,7 +71,7 @@ class WorldEncoder(Encoder):
 
     preparation = staticmethod(prepare)
     limit = LIMIT  # words of a text
-    threads = 1
+    small = True
 
     def __init__(self, folder: Path, *, device: str = "auto", precision: str = "float32") -> None:
         try:

@@ -46,7 +46,7 @@ def world_item(
     >>> item.captions, item.load("image").shape
     (('a little turquoise triangle in the lower middle at dusk',), (32, 32, 3))
     """
-    texts = captions(draw_scene(seed, index), detail=detail, count=count, motion=motion)
+    texts = captions(draw_scene(seed, index), detail=detail, count=count, motion=motion) if count else ()
     media: dict[str, Any] = {name: partial(_render, name, seed, index) for name in _MEDIA}
     return Item(str(index), str(index), texts, **media)
 
