@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from isthmus.align.noise import RELEASED_STD
 from isthmus.cli.reproduce.experiment import FULL, QUICK, Experiment
 from isthmus.cli.reproduce.orders import Order, judge
 from isthmus.cli.reproduce.published import PUBLISHED, PaperFigure
 from isthmus.cli.reproduce.tables import TABLES, Row
+from isthmus.cli.reproduce.workshop import recipe_of
 
 PAPER = Path(__file__).resolve().parents[3] / "shared" / "papers" / "004_57a06f02ba598e00.txt"
 TINY = Experiment(
@@ -132,11 +134,20 @@ def test_sizes():
     assert QUICK.items < FULL.items
     with pytest.raises(ValueError, match=r"heads must be a whole number in \[1, inf\), got 0"):
         replace(FULL, heads=0)
-    rare, all_pairs = FULL.training("ClipCap", 0, 0.01), FULL.training("ClipCap", 0, 1.0)
+    rare, all_pairs = (FULL.training("ClipCap", 0, share=share) for share in (0.01, 1.0))
     assert (rare.pairs, all_pairs.pairs) == (0.01, 1.0)
-    for settings in (rare, FULL.training("ClipCap", 0, 0.25)):
+    for settings in (rare, FULL.training("ClipCap", 0, share=0.25)):
         seen = settings.epochs * settings.pairs * FULL.items * FULL.captions
         assert seen == pytest.approx(FULL.tuning_rows, rel=0.5)
+
+
+def test_noise_is_found_from_captions_where_a_row_names_none():
+    stds = {row.name: recipe_of(row) for row in TABLES["c3-table2"].rows}
+    found = {name: FULL.training(recipe.method, 0, std=recipe.std).std for name, recipe in stds.items()}
+    assert found["C3"] == found["C2-corrupt"] == found["C2-span"] == "auto"
+    assert found["C3, std 0.126"] == found["C2-corrupt, std 0.126"] == RELEASED_STD
+    assert found["CapDec"] is found["C1"] is found["C3-calibrated"] is None
+    assert stds["C3"].name != stds["C3, std 0.126"].name
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +193,7 @@ def test_a_table_is_written_and_shown(tiny, capsys):
     assert json.loads((folder / "c3-table7.json").read_text()) == report
     assert [row["name"] for row in report["rows"]] == ["C1", "C2-collapse", "C3"]
     assert report["rows"][2]["paper"]["cider"] == {"value": 93.3, "spread": None}
-    assert [one["order"] for one in report["orders"]] == ["C1 < C2-collapse"] * 2
+    assert [one["order"] for one in report["orders"]] == ["C1 < C2-collapse", "C2-collapse < C3"] * 2
     text = (folder / "c3-table7.md").read_text()
     assert "*93.3*" in text
     assert "on COCO: other data" in text

@@ -96,11 +96,15 @@ def test_c2_corrupt_is_the_released_noise_without_collapse(rows):
 
 
 def test_capdec_measures_its_noise_on_captions_of_one_item(rows):
-    std = GaussianNoise("auto").fit(unit(rows["text"]), groups=ITEMS).std_
+    std, found = (
+        GaussianNoise(rule).fit(unit(rows["text"]), groups=ITEMS).std_ for rule in ("capdec", "auto")
+    )
     expected = unit(unit(rows["text"]) + std * rng().standard_normal((120, DIM)))
     assert fit("CapDec", rows).train(rows["text"], rng()) == pytest.approx(expected)
-    assert fit("C3", rows, std="auto").noise.std_ == pytest.approx(std)
-    assert fit("C2-span", rows, std="auto").noise.std_ == pytest.approx(std)
+    assert found < std
+    assert fit("C3", rows, std="capdec").noise.std_ == pytest.approx(std)
+    assert fit("C3", rows, std="auto").noise.std_ == pytest.approx(found)
+    assert fit("C2-span", rows, std="auto").noise.std_ == pytest.approx(found)
     assert json.dumps(fit("C3", rows, std=np.float32(0.5)).to_dict())
     assert fit("CapDec", rows, std=0.3).noise.std_ == fit("C3", rows, std=0.3).noise.std_ == 0.3
     with pytest.raises(ValueError, match="expected groups, got groups=None"):
@@ -134,7 +138,7 @@ def test_c3_calibrated_measures_its_noise_on_pairs_or_on_siblings(rows):
     assert measured.train(rows["text"], rng()) == pytest.approx(unit(noisy))
     alone = fit("C3-calibrated", rows)
     assert alone.noise.slope_ is None
-    assert alone.noise.std_ == pytest.approx(fit("CapDec", rows).noise.std_)
+    assert alone.noise.std_ == pytest.approx(fit("C3", rows, std="auto").noise.std_)
     with pytest.raises(ValueError, match="expected Y or groups, got neither"):
         fit("C3-calibrated", rows, items=None)
 
@@ -181,7 +185,7 @@ def test_noise_is_measured_on_some_items_where_there_are_many():
     std = [
         Connection.fit(METHODS["CapDec"], texts, {}, items=items, seed=seed).noise.std_ for seed in (0, 0, 1)
     ]
-    everything = GaussianNoise("auto").fit(unit(texts), groups=items).std_
+    everything = GaussianNoise("capdec").fit(unit(texts), groups=items).std_
     assert std[0] == std[1] != std[2]
     assert std == pytest.approx([everything] * 3, rel=0.02)
     assert std[0] != everything
@@ -234,7 +238,7 @@ def test_bad_files_are_refused(rows, tmp_path):
         ({"others": {"image": np.ones((3, 5))}}, "image must have dim 8, as texts have, got dim 5"),
         ({"others": {"image": np.full((3, DIM), np.nan)}}, "image has 3 NaN or infinite rows"),
         ({"others": {"text": np.ones((3, DIM))}}, "others must hold modalities other than text"),
-        ({"others": {}, "std": "big"}, r"std must be a number in \[0, inf\) or 'auto', got 'big'"),
+        ({"others": {}, "std": "big"}, r"std must be a number in \[0, inf\), 'auto' or 'capdec', got 'big'"),
         ({"items": [1, 2]}, "items has 2 entries, the embeddings have 120 rows"),
         ({"std": -1}, r"std must be a number in \[0, inf\), got -1"),
         ({"method": METHODS["C1"], "std": 0.1}, "std does not apply to C1: its noise is None, got 0.1"),
@@ -283,7 +287,7 @@ def test_methods_are_those_of_the_papers_tables():
 
     assert those(collapse=True) == ["C2-collapse", "C3", "C3-calibrated"]
     assert those(noise="gaussian") == ["C2-corrupt", "C3"]
-    assert those(noise="auto") == ["CapDec"]
+    assert those(noise="capdec") == ["CapDec"]
     assert those(noise="span") == ["C2-span"]
     assert those(noise="calibrated") == ["C3-calibrated"]
     assert those(learns_from="other-text") == ["WS-ClipCap", "WS-ClipCap-Multi"]

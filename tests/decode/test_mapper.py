@@ -33,6 +33,16 @@ def test_transformer_reads_embedding_and_constants():
         assert torch.equal(mapper(x), mapper.constants.expand(4, 3, 8))
 
 
+@pytest.mark.parametrize("dim", [16, 1024])
+def test_what_is_read_of_a_unit_row_is_as_large_in_any_dimension(dim):
+    """Weights uniform in [-1, 1] have variance 1/3; torch's own would give 0.58 / sqrt(dim)."""
+    torch.manual_seed(0)
+    rows = torch.nn.functional.normalize(torch.randn(50, dim))
+    for layer in (MLPMapper(dim, 10, 64).layers[0], TransformerMapper(dim, 10, 64, layers=1).spread):
+        read = torch.nn.functional.linear(rows, layer.weight.detach())
+        assert float(read.std()) == pytest.approx(3**-0.5, rel=0.1)
+
+
 def test_bad_shapes():
     with pytest.raises(ValueError, match=r"prefix must be a whole number in \[1, inf\), got 0"):
         MLPMapper(5, 0, 8)

@@ -22,7 +22,7 @@ def test_what_is_saved_is_read_back(tmp_path):
     assert CaptionTraining.from_dict(read_settings(path)) == settings
 
 
-@pytest.mark.parametrize("std, taken", [("5e-2", 0.05), (0, 0.0), ("auto", "auto")])
+@pytest.mark.parametrize("std, taken", [("5e-2", 0.05), (0, 0.0), ("auto", "auto"), ("capdec", "capdec")])
 def test_the_noise_is_a_number_or_auto(std, taken):
     assert CaptionTraining.from_dict({"std": std}).std == taken
 
@@ -33,7 +33,7 @@ def test_the_noise_is_a_number_or_auto(std, taken):
         ({"epoch": 3}, "c3.yaml: unknown setting 'epoch', did you mean 'epochs'?"),
         ({"zzz": 3}, "c3.yaml: unknown setting 'zzz', expected some of method, std, "),
         ({"method": "C4"}, "c3.yaml: method must be one of C1, C2-collapse, "),
-        ({"std": "much"}, "std must be a number in [0, inf) or auto, got 'much'"),
+        ({"std": "much"}, "std must be a number in [0, inf), auto or capdec, got 'much'"),
         ({"std": -1}, "std must be a number in [0, inf), got -1"),
         ({"pairs": 0}, "pairs must be a number in (0, 1], got 0"),
         ({"held_out": 1.0}, "held_out must be a number in [0, 1), got 1.0"),

@@ -1,6 +1,7 @@
 """Noise for training embeddings: what a decoder must bear once another modality's rows come."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -116,11 +117,12 @@ class GaussianNoise(Noise):
 
     Parameters
     ----------
-    std : float or "auto", default=0.12649110640673517
+    std : float, "auto" or "capdec", default=0.12649110640673517
         Standard deviation per dimension. The default is the square root of 0.016, the variance in the
-        released code of C3 [1]_ and CapDec; C3's paper does not say it. "auto" is CapDec's rule [2]_,
-        the mean over captions of one item of the :math:`L_\infty` norm of their difference, so that no
-        image is needed; ``fit`` then wants `groups`.
+        released code of C3 [1]_ and CapDec; C3's paper does not say it. Two rules need no image, but
+        `groups` in ``fit``: "auto" is the root mean square, per dimension, of the difference of two
+        captions of one item, so that a corrupted caption is as far away as another caption of its
+        item. "capdec" is CapDec's [2]_, the mean of the :math:`L_\infty` norm of that difference.
     seed : int, default=0
         Of ``fit_transform``.
 
@@ -140,12 +142,12 @@ class GaussianNoise(Noise):
     >>> captions = [[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [0.6, 0.8]]
     >>> noise = GaussianNoise(std="auto").fit(captions, groups=["dog", "dog", "cat", "cat"])
     >>> round(noise.std_, 3)
-    0.6
+    0.447
     >>> noise.corrupt(captions, np.random.default_rng(0)).shape
     (4, 2)
     """
 
-    def __init__(self, std: float | Literal["auto"] = RELEASED_STD, seed: int = 0):
+    def __init__(self, std: float | Literal["auto", "capdec"] = RELEASED_STD, seed: int = 0):
         self.std = std
         self.seed = seed
 
@@ -207,7 +209,7 @@ class SpanNoise(Noise):
 
     Parameters
     ----------
-    std : float or "auto", default=0.12649110640673517
+    std : float, "auto" or "capdec", default=0.12649110640673517
         Per dimension of :math:`\epsilon`, as in :class:`GaussianNoise`.
     seed : int, default=0
         Of ``fit_transform``.
@@ -236,7 +238,7 @@ class SpanNoise(Noise):
     directions_: np.ndarray
     _needs_more = True
 
-    def __init__(self, std: float | Literal["auto"] = RELEASED_STD, seed: int = 0):
+    def __init__(self, std: float | Literal["auto", "capdec"] = RELEASED_STD, seed: int = 0):
         self.std = std
         self.seed = seed
 
@@ -266,7 +268,7 @@ class CalibratedNoise(Noise):
     cosine of a caption with itself corrupted is 0.31, that of pairs being 0.31; C3's noise gives 0.23.
 
     Without a pair: the shape is the covariance of captions about the mean of their item, shrunk too, and
-    the size is CapDec's rule, as in :class:`GaussianNoise`.
+    the size is the rule "auto" of :class:`GaussianNoise`.
 
     Parameters
     ----------
@@ -330,13 +332,29 @@ class CalibratedNoise(Noise):
 
 
 def sibling_distance(rows: np.ndarray, groups: Any) -> float:
-    """Mean L-infinity norm of the differences between rows (n, dim) of one item: CapDec's rule.
+    """Root mean square, per dimension, of the differences between rows (n, dim) of one item.
 
     Examples
     --------
     >>> round(sibling_distance(np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]]), ["a", "a", "b"]), 3)
+    0.447
+    """
+    return float(np.sqrt(_over_siblings(rows, groups, lambda apart: (apart**2).mean(axis=1))))
+
+
+def sibling_maximum(rows: np.ndarray, groups: Any) -> float:
+    """Mean L-infinity norm of the differences between rows (n, dim) of one item: CapDec's rule.
+
+    Examples
+    --------
+    >>> round(sibling_maximum(np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]]), ["a", "a", "b"]), 3)
     0.6
     """
+    return _over_siblings(rows, groups, lambda apart: np.abs(apart).max(axis=1))
+
+
+def _over_siblings(rows: np.ndarray, groups: Any, of: Callable[[np.ndarray], np.ndarray]) -> float:
+    """Mean over pairs of rows of one item of what `of` says of differences (m, dim)."""
     item = check_groups(groups, len(rows))
     order = np.argsort(item, kind="stable")
     rows, item = rows[order], item[order]
@@ -346,7 +364,7 @@ def sibling_distance(rows: np.ndarray, groups: Any) -> float:
         if not len(first):
             break
         for part in np.array_split(first, len(first) // 4096 + 1):
-            total += float(np.abs(rows[part + step] - rows[part]).max(axis=1).sum(dtype=np.float64))
+            total += float(of(rows[part + step] - rows[part]).sum(dtype=np.float64))
         pairs += len(first)
     if not pairs:
         raise ValueError(f"groups must give some item two rows or more, got {len(rows)} items, a row each")
@@ -355,13 +373,16 @@ def sibling_distance(rows: np.ndarray, groups: Any) -> float:
     return total / pairs
 
 
+_RULES = {"auto": sibling_distance, "capdec": sibling_maximum}  # of the std, by captions of one item
+
+
 def _taken(std: float | str, rows: np.ndarray, groups: Any) -> float:
-    if isinstance(std, str) and std == "auto":
-        if groups is None:
-            raise ValueError("std='auto' compares captions of one item: expected groups, got groups=None")
-        return sibling_distance(rows, groups)
     if isinstance(std, str):
-        raise ValueError(f"std must be a number in [0, inf) or 'auto', got {std!r}")
+        if std not in _RULES:
+            raise ValueError(f"std must be a number in [0, inf), 'auto' or 'capdec', got {std!r}")
+        if groups is None:
+            raise ValueError(f"std={std!r} compares captions of one item: expected groups, got groups=None")
+        return _RULES[std](rows, groups)
     check_number(std, "std", "[0, inf)")
     return float(std)
 

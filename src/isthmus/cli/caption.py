@@ -14,6 +14,9 @@ from isthmus.cli.show import progress_bar, say, show
 caption = App(name="caption", help="Train a captioner on captions alone, write captions with it, score them.")
 
 
+_OF_ANY_METHOD = ("method", "held_out", "seed", "device", "checkpoint_seconds")  # even if it trains nothing
+
+
 @dataclass
 class Training:
     """Options of `isthmus caption train`.
@@ -23,8 +26,9 @@ class Training:
     method : str
         C1, C2-collapse, C2-corrupt, C2-span, C3, C3-calibrated, CapDec, DeCap, CLIPRe, WS-ClipCap,
         WS-ClipCap-Multi, ClipCap (on pairs), ZeroCap or MAGIC. By default C3.
-    std : float or "auto"
-        Of the noise, per dimension; auto finds it from captions of one item. By default the method's own.
+    std : float, "auto" or "capdec"
+        Of the noise, per dimension; auto finds it from captions of one item, and capdec does by CapDec's
+        rule, which finds more. By default the method's own.
     modality : str
         Of the pairs, where there are any to learn from or to select by. By default image.
     pairs : float
@@ -79,7 +83,7 @@ class Training:
     """
 
     method: str | None = None
-    std: float | Literal["auto"] | None = None
+    std: float | Literal["auto", "capdec"] | None = None
     modality: str | None = None
     pairs: float | None = None
     noise_pairs: int | None = None
@@ -137,6 +141,7 @@ def train(
         Print one JSON object.
     """
     from isthmus.decode.data import CaptionData
+    from isthmus.decode.methods import METHODS
     from isthmus.decode.run import RUN, CaptionRun
     from isthmus.decode.settings import CaptionTraining, read_settings
     from isthmus.decode.training import train_captioner
@@ -146,6 +151,9 @@ def train(
     chosen = CaptionTraining.from_dict(read_settings(config), name=str(config)) if config else None
     flags = {name: value for name, value in asdict(settings).items() if value is not None}
     chosen = replace(chosen or CaptionTraining(), **flags)
+    idle = [f"--{name.replace('_', '-')}" for name in flags if name not in _OF_ANY_METHOD]
+    if idle and METHODS[chosen.method].writes == "nearest":
+        raise ValueError(f"{', '.join(idle)}: does not apply to {chosen.method}, which trains no network")
     data = CaptionData.from_store(Store.open(store))
     begun, done = time.monotonic(), (out / RUN).is_file() and CaptionRun.open(out, complete=False).complete
     with progress_bar("training") as advance:

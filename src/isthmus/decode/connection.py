@@ -21,7 +21,7 @@ _NOISE: dict[str, type[Noise]] = {
 }
 _LEARNED = ("std_", "slope_", "shrinkage_", "directions_", "covariance_", "root_")
 _CHOICES: dict[str, tuple[str | None, ...]] = {
-    "noise": (None, "gaussian", "adaptive", "span", "calibrated", "auto"),
+    "noise": (None, "gaussian", "adaptive", "span", "calibrated", "capdec"),
     "learns_from": ("text", "other-text", "pairs"),
     "writes": ("decoder", "nearest", "projection", "zerocap", "magic"),
     "other": ("any", "next"),
@@ -42,12 +42,12 @@ class Method:
     >>> Method("ours", collapse=True, noise="pink")
     Traceback (most recent call last):
     ...
-    ValueError: noise must be one of None, gaussian, adaptive, span, calibrated, auto, got 'pink'
+    ValueError: noise must be one of None, gaussian, adaptive, span, calibrated, capdec, got 'pink'
     """
 
     name: str
     collapse: bool  # whether each modality's mean is subtracted
-    noise: str | None  # on embeddings trained on: "auto" is Gaussian, its std by CapDec's rule
+    noise: str | None  # on embeddings trained on: "capdec" is Gaussian, its std by CapDec's rule
     learns_from: str = "text"  # whose embedding a caption is learned from: its own, a sibling's, its image's
     writes: str = "decoder"  # what turns an embedding into a caption
     source: str = ""  # where it is described
@@ -104,7 +104,7 @@ class Connection:
         *,
         items: Any = None,
         pairs: tuple[Any, Any] | None = None,
-        std: float | Literal["auto"] | None = None,
+        std: float | Literal["auto", "capdec"] | None = None,
         seed: int = 0,
     ) -> Self:
         """Learn means and noise from what is trained on.
@@ -121,9 +121,9 @@ class Connection:
             The item of each caption, for noise measured on captions of one item.
         pairs : tuple of two array-like of shape (k, dim), optional
             Images and their captions, for calibrated noise to be measured on; other noise needs none.
-        std : float or "auto", optional
-            Of Gaussian noise, in all directions or in the span; "auto" is CapDec's rule. By default the
-            method's own: the released one, or "auto" where it says so.
+        std : float, "auto" or "capdec", optional
+            Of Gaussian noise, in all directions or in the span; by a rule of :class:`GaussianNoise` or a
+            number. By default the method's own: the released one, or "capdec" where it says so.
         seed : int, default=0
             Of the choice of items to measure noise on, where there are more than 4,000.
 
@@ -140,7 +140,7 @@ class Connection:
         Examples
         --------
         >>> texts = np.eye(4) + 0.1
-        >>> capdec = Method("CapDec", False, "auto")
+        >>> capdec = Method("CapDec", False, "capdec")
         >>> connection = Connection.fit(capdec, texts, {}, items=[0, 0, 1, 1])
         >>> round(connection.to_dict()["noise"]["learned"]["std_"], 3)
         0.898
@@ -315,9 +315,9 @@ def _mean(rows: Any, name: str, dim: int) -> np.ndarray:
 
 
 def _unfitted(method: Method, std: float | str | None) -> Noise | None:
-    if method.noise in ("gaussian", "auto", "span"):
+    if method.noise in ("gaussian", "capdec", "span"):
         if std is None:
-            std = "auto" if method.noise == "auto" else RELEASED_STD
+            std = "capdec" if method.noise == "capdec" else RELEASED_STD
         return SpanNoise(std) if method.noise == "span" else GaussianNoise(std)  # ty: ignore[invalid-argument-type]
     if std is not None:
         raise ValueError(f"std does not apply to {method.name}: its noise is {method.noise}, got {std!r}")

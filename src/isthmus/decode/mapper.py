@@ -33,7 +33,7 @@ class MLPMapper(nn.Module):
         _check(dim=dim, prefix=prefix, width=width)
         self.shape = (prefix, width)
         hidden = max(1, prefix * width // 2)
-        self.layers = nn.Sequential(nn.Linear(dim, hidden), nn.Tanh(), nn.Linear(hidden, prefix * width))
+        self.layers = nn.Sequential(_reader(dim, hidden), nn.Tanh(), nn.Linear(hidden, prefix * width))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the prefixes (n, prefix, width) of embeddings (n, dim)."""
@@ -72,7 +72,7 @@ class TransformerMapper(nn.Module):
         if width % heads:
             raise ValueError(f"heads must divide width {width}, got {heads}")
         self.shape = (prefix, width)
-        self.spread = nn.Linear(dim, prefix * width)
+        self.spread = _reader(dim, prefix * width)
         self.constants = nn.Parameter(torch.randn(prefix, width))
         layer = nn.TransformerEncoderLayer(
             width, heads, dim_feedforward=2 * width, dropout=0.0, batch_first=True, norm_first=True
@@ -84,6 +84,17 @@ class TransformerMapper(nn.Module):
         spread = self.spread(x).unflatten(1, self.shape)
         both = torch.cat([spread, self.constants.expand(len(x), -1, -1)], dim=1)  # (n, 2 prefix, width)
         return self.encoder(both)[:, self.shape[0] :]
+
+
+def _reader(dim: int, width: int) -> nn.Linear:
+    """Return a layer that reads embeddings: of unit length, so that their entries are about 1 / sqrt(dim).
+
+    torch's initial weights are for entries about 1: with them a prefix hardly depended on its embedding.
+    """
+    layer = nn.Linear(dim, width)
+    with torch.no_grad():
+        layer.weight.mul_(dim**0.5)
+    return layer
 
 
 def _check(**numbers: int) -> None:

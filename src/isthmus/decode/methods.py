@@ -24,7 +24,7 @@ METHODS: dict[str, Method] = {
         Method(
             "CapDec",
             collapse=False,
-            noise="auto",
+            noise="capdec",
             source='Nukrai, Mokady and Globerson, "Text-Only Training for Image Captioning using'
             ' Noise-Injected CLIP", Findings of EMNLP 2022, section 3',
         ),

@@ -13,6 +13,7 @@ SHAPE = (  # what the network is made of
     *("mapper", "prefix", "language_model", "frozen", "vocabulary", "width", "layers", "heads", "positions"),
     "dropout",
 )
+_STD_RULES = ("auto", "capdec")  # of `isthmus.align.noise`
 _SELECT = ("auto", "text", "cross-modal")
 _TEXTS = ("method", "modality", "select", "mapper", "language_model", "precision", "device")
 _COUNTS = ("epochs", "batch_size", "prefix", "vocabulary", "width", "layers", "heads", "positions")
@@ -33,7 +34,9 @@ class CaptionTraining:
     """
 
     method: str = "C3"  # a key of METHODS
-    std: float | Literal["auto"] | None = None  # of the noise: a number, "auto", or None: the method's own
+    std: float | Literal["auto", "capdec"] | None = (
+        None  # of the noise, by number or rule; None: the method's
+    )
     modality: str = "image"  # of the pairs, for methods and for select that have any
     pairs: float = 1.0  # share of the pairs that are known, those held out included
     noise_pairs: int = 0  # pairs that calibrated noise is measured on; 0: on the captions alone
@@ -70,8 +73,8 @@ class CaptionTraining:
         if self.method not in METHODS:
             raise ValueError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
         if isinstance(self.std, str):
-            if self.std != "auto":
-                raise ValueError(f"std must be a number in [0, inf) or auto, got {self.std!r}")
+            if self.std not in _STD_RULES:
+                raise ValueError(f"std must be a number in [0, inf), auto or capdec, got {self.std!r}")
         elif self.std is not None:
             check_number(self.std, "std", "[0, inf)")
         if self.select not in _SELECT:

@@ -25,7 +25,7 @@ class Experiment:
     ValueError: items must be a whole number in [1, inf), got 0
     """
 
-    items: int = 8000  # scenes whose captions, or pairs, are learned from
+    items: int = 7000  # scenes whose captions, or pairs, are learned from
     captions: int = 5  # of each scene
     test: int = 1000  # scenes that captions are written for
     few: int = 100  # of these, for methods that are steered at every token
@@ -50,7 +50,9 @@ class Experiment:
         check_number(self.world, "world", "[0, inf)", integer=True)
         check_number(self.learning_rate, "learning_rate", "(0, inf)")
 
-    def training(self, method: str, seed: int, share: float | None = None) -> Any:
+    def training(
+        self, method: str, seed: int, *, share: float | None = None, std: float | None = None
+    ) -> Any:
         """Return how a captioner is trained.
 
         Parameters
@@ -62,16 +64,21 @@ class Experiment:
         share : float, optional
             Of the pairs that there are, if it is one that learns from few: it then sees `tuning_rows`
             captions, whatever the share, unless those held out say that it has learned enough.
+        std : float, optional
+            Of the noise, where it is not the one found from the captions.
 
         Returns
         -------
         CaptionTraining
             Of `isthmus.decode.settings`.
         """
+        from isthmus.decode.methods import METHODS
         from isthmus.decode.settings import CaptionTraining
 
+        found = "auto" if METHODS[method].noise in ("gaussian", "span") else None
         settings = CaptionTraining(
             method=method,
+            std=found if std is None else std,
             epochs=self.epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
@@ -85,7 +92,7 @@ class Experiment:
         if share is None:
             return settings
         epochs = max(1, round(self.tuning_rows / (share * self.items * self.captions)))
-        return replace(settings, pairs=share, epochs=epochs, patience=max(3, epochs // 5))
+        return replace(settings, pairs=share, std=None, epochs=epochs, patience=max(3, epochs // 5))
 
     def to_dict(self) -> dict[str, Any]:
         """Return every size, ready for JSON."""

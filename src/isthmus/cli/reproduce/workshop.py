@@ -19,6 +19,7 @@ _SAME = {"ZeroCap": "MAGIC"}  # both steer the same language model
 _PAIRS = "ClipCap"  # the method that learns from pairs
 ENCODER = "world"
 _BATCH = 250
+_STEPS, _STEP_SIZE = 20, 1.0  # of ZeroCap: its 5 of 0.3 are for GPT-2, and do not move a small model
 
 Advance = Callable[[float, float, str], None]
 
@@ -29,21 +30,25 @@ class Recipe:
 
     method: str
     share: float | None = None
+    std: float | None = None  # None: as found from the captions
 
     @property
     def name(self) -> str:
         """Of its folder, beside which stands the seed."""
-        return self.method if self.share is None else f"{self.method}-{self.share:g}"
+        parts = [self.method]
+        parts += [f"std{self.std:g}"] if self.std is not None else []
+        parts += [f"{self.share:g}"] if self.share is not None else []
+        return "-".join(parts)
 
     @property
     def start(self) -> "Recipe | None":
         """What it goes on from."""
-        return None if self.share is None or self.method == _PAIRS else Recipe(self.method)
+        return None if self.share is None or self.method == _PAIRS else Recipe(self.method, std=self.std)
 
 
 def recipe_of(row: Row) -> Recipe:
     """Return what is trained for a row."""
-    return Recipe(_SAME.get(row.method, row.method), row.share)
+    return Recipe(_SAME.get(row.method, row.method), row.share, row.std)
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,9 @@ class Workshop:
         folder = self.folder / "captioners" / f"{recipe.name}-seed{seed}"
         start = None if recipe.start is None else self.train(recipe.start, seed, advance)
         method = recipe.method if recipe.share is None else _PAIRS
-        settings = self.experiment.training(method, seed, recipe.share)
+        settings = self.experiment.training(
+            method, seed, share=recipe.share, std=recipe.std if start is None else None
+        )
         train_captioner(
             self.learned,
             settings,
@@ -102,6 +109,7 @@ class Workshop:
     def result(self, row: Row, seed: int) -> Path:
         """Return the file of what a row came to with one seed."""
         parts = [row.method, row.modality]
+        parts += [f"std{row.std:g}"] if row.std is not None else []
         parts += [f"share{row.share:g}"] if row.share is not None else []
         parts += [f"gap{row.gap:g}"] if row.gap is not None else []
         return self.folder / "results" / f"{'-'.join(parts)}-seed{seed}.json"
@@ -173,7 +181,8 @@ class Workshop:
 
         if method == "MAGIC":
             return magic(model, tokenizer, x, embed, MagicOptions(length=length, candidates=few))
-        return zerocap(model, tokenizer, x, embed, ZeroCapOptions(length=length, candidates=few))
+        options = ZeroCapOptions(length=length, candidates=few, steps=_STEPS, step_size=_STEP_SIZE)
+        return zerocap(model, tokenizer, x, embed, options)
 
     def shown(self, row: Row) -> tuple[np.ndarray, list[str], dict[str, np.ndarray]]:
         """Return embeddings (n, dim) of held-out scenes, their names, and means that a run does not have."""

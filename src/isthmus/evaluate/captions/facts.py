@@ -44,7 +44,8 @@ class FactScores:
     def __rich__(self):
         from rich.table import Table
 
-        table = Table(title=f"facts of {len(self.ids)} captions")
+        count = len(self.ids)
+        table = Table(title=f"facts of {count} caption{'s' * (count != 1)}")
         for name in ("", "value", "95% interval"):
             table.add_column(name, justify="right" if name else "left")
         for name in ("precision", "recall", "f1"):
