@@ -34,9 +34,7 @@ class CaptionTraining:
     """
 
     method: str = "C3"  # a key of METHODS
-    std: float | Literal["auto", "capdec"] | None = (
-        None  # of the noise, by number or rule; None: the method's
-    )
+    std: float | Literal["auto", "capdec"] | None = None  # of the noise; None: the method's own
     modality: str = "image"  # of the pairs, for methods and for select that have any
     pairs: float = 1.0  # share of the pairs that are known, those held out included
     noise_pairs: int = 0  # pairs that calibrated noise is measured on; 0: on the captions alone
