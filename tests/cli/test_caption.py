@@ -71,6 +71,7 @@ def test_train_says_what_it_did_and_flags_win(run, store, config, tmp_path):
     assert "epoch 1 of 1, loss " in err
     assert "tokens/s" in err
     assert "C3 from 44 captions of 22 items, epoch 1 of 1 kept, held-out loss " in err
+    assert f", noise of std 0.02: {tmp_path / 'run'}\n" in err
     story = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (story["settings"]["epochs"], story["settings"]["width"]) == (1, 16)
     assert story["encoders"]["image"]["encoder"] == "world"

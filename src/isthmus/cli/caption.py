@@ -200,6 +200,8 @@ def _summarize(run: Any, settings: Any) -> None:
         held = history["validations"][best - 1] if best else None
         kept = f", epoch {best} of {len(history['losses'])} kept"
         what += kept + (f", held-out loss {held:.3f} nats per token" if held is not None else "")
+    std = (story["noise"] or {}).get("learned", {}).get("std_")
+    what += f", noise of std {std:.4g}" if std is not None else ""
     say(f"{what}: {run.folder}")
 
 

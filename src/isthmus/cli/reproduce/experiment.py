@@ -1,6 +1,7 @@
 """How large a reproduction is: every number that its figures depend on."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ class Experiment:
     media: int = 1000  # scenes that the means of sounds and of videos are taken over
     world: int = 1  # seed of the scenes: the encoder that is shipped has learned from world 0
     epochs: int = 1  # passes over the captions
-    tuning_rows: int = 12_000  # captions seen, with repeats, when a captioner learns from pairs
+    tuning_rows: int = 12_000  # captions seen at least, with repeats, when a captioner learns from pairs
     batch_size: int = 32
     learning_rate: float = 1e-3
     warmup: int = 30  # steps
@@ -62,8 +63,8 @@ class Experiment:
         seed : int
             Of weights, order and noise.
         share : float, optional
-            Of the pairs that there are, if it is one that learns from few: it then sees `tuning_rows`
-            captions, whatever the share, unless those held out say that it has learned enough.
+            Of the pairs that there are, if it is one that learns from few: it then sees at least
+            `tuning_rows` captions in whole passes, unless those held out say that it has learned enough.
         std : float, optional
             Of the noise, where it is not the one found from the captions.
 
@@ -91,7 +92,7 @@ class Experiment:
         )
         if share is None:
             return settings
-        epochs = max(1, round(self.tuning_rows / (share * self.items * self.captions)))
+        epochs = math.ceil(self.tuning_rows / (share * self.items * self.captions))
         return replace(settings, pairs=share, std=None, epochs=epochs, patience=max(3, epochs // 5))
 
     def to_dict(self) -> dict[str, Any]:

@@ -141,7 +141,8 @@ def _table_5() -> Table:
         across="share",
         notes=(
             "ClipCap learns from the pairs alone; the others learned from all captions first, and go on from "
-            "there on images.",
+            "there on images. On pairs each takes as many passes as show it tuning_rows captions (see the "
+            "JSON), one at least: with all pairs it sees more of them.",
         ),
     )
 
