@@ -26,7 +26,7 @@ def test_library_example(tmp_path, monkeypatch, capsys):
 def test_command_line_examples(tmp_path):
     pytest.importorskip("torch", reason="the encoders of the world need torch")
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("isthmus ")]
-    assert len(lines) == 7
+    assert len(lines) == 8
     for line in lines:
         words = [sys.executable, "-m", "isthmus", *shlex.split(line, comments=True)[1:]]
         done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)

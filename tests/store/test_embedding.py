@@ -161,7 +161,7 @@ class Small(Counting):
 
 
 def test_batches_of_a_small_network_side_by_side_stay_in_order(tmp_path, monkeypatch):
-    monkeypatch.setattr("isthmus.store.embedding._processors", lambda: 3)
+    monkeypatch.setattr("isthmus.store.forwarding.processors", lambda: 3)
     options = EmbeddingOptions(workers=0, batch_size=3, shard_rows=33)
     store = embed(source(), Small(), tmp_path / "s", options=options)
     x, y, _ = plain()

@@ -2,12 +2,11 @@
 
 import os
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import count, islice
 from pathlib import Path
-from threading import BoundedSemaphore
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -16,6 +15,7 @@ from isthmus.checks import check_number, row_norms, unit_rows
 from isthmus.encoders import Encoder
 from isthmus.sources import Item, Source
 from isthmus.sources.item import MEDIA
+from isthmus.store.forwarding import Forward, forwarding, processors
 from isthmus.store.groups import GROUP
 from isthmus.store.lock import locked
 from isthmus.store.manifest import MANIFEST, Origin, is_store, read_manifest
@@ -26,7 +26,6 @@ _MODALITIES = (*MEDIA, "text")  # in this order in a store
 Dtype = Literal["float32", "float16"]
 Precision = Literal["float32", "bfloat16", "float16"]
 Progress = Callable[[int, int | None], None]
-Forward = Callable[[list[Any], str], Future[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -155,37 +154,6 @@ def embed(
     return store
 
 
-@contextmanager
-def _network(encoder: Encoder) -> Generator[Forward]:
-    """Give what embeds batches: a small network several of them side by side, a thread each."""
-    if not encoder.small:
-        yield lambda batch, modality: _done(encoder.forward(batch, modality))
-        return
-    import torch
-
-    before, threads = torch.get_num_threads(), _processors()
-    free = BoundedSemaphore(2 * threads)
-
-    def forward(batch: list[Any], modality: str) -> Future[np.ndarray]:
-        free.acquire()
-        future = pool.submit(encoder.forward, batch, modality)
-        future.add_done_callback(lambda _: free.release())
-        return future
-
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield forward
-    finally:
-        torch.set_num_threads(before)
-
-
-def _done(value: np.ndarray) -> Future[np.ndarray]:
-    future: Future[np.ndarray] = Future()
-    future.set_result(value)
-    return future
-
-
 class _Embedding:
     """A source on its way into a store."""
 
@@ -195,12 +163,12 @@ class _Embedding:
 
     def run(self, progress: Progress) -> None:
         recipe = Recipe(self.encoder.preparation, self.store.modalities, self.encoder.reads)
-        workers = _processors() if self.options.workers is None else self.options.workers
+        workers = processors() if self.options.workers is None else self.options.workers
         total = _length(self.source, self.options.limit)
         done = self.origin.walked
         progress(done, total)
         walk = prepared(self._steps(done), recipe, workers=workers, ahead=2 * self.options.batch_size)
-        with closing(walk), _network(self.encoder) as forward:
+        with closing(walk), forwarding(self.encoder) as forward:
             self.shard = _Shard(self.encoder, forward, self.store.modalities, self.options)
             for step, values in walk:
                 if not isinstance(values, str) and not self.shard.fits(values):
@@ -346,10 +314,6 @@ class _Shard:
 
 def _rows_of(values: dict[str, list[Any]]) -> int:
     return len(values["text"]) if "text" in values else 1
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _length(source: Source, limit: int | None) -> int | None:
