@@ -1,6 +1,9 @@
 """The small captioner trained and at work, beside the habits of ClipCap's and C3's released loops.
 
-python benchmarks/captioner.py [CAPTIONS]
+python benchmarks/captioner.py [CAPTIONS | FILE]
+
+CAPTIONS is how many of the world's to learn from; FILE holds one caption a line, such as Flickr8k's own list,
+where a caption stands behind a tab: the longer the longest is beside the others, the more padding is read.
 
 The habits: a data set asked item by item, captions padded to one length for all, no end token, logits of the
 whole vocabulary at every position, pads too, and a loss that is told of pads by token id 0; captions written
@@ -12,6 +15,7 @@ captions. They take turns, so that both share what else the machine does; the fi
 import os
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -184,10 +188,17 @@ def writing(captioner, x, length):
     report("writing", "captions/s", *rates)
 
 
+def captions_of(named):
+    """Return the captions that the command line names."""
+    if Path(named).is_file():
+        return [line.split("\t")[-1] for line in Path(named).read_text(encoding="utf-8").splitlines()][:4000]
+    n = int(named)
+    return [text for i in range(-(-n // 5)) for text in captions(draw_scene(1, i), detail=0.25, count=5)][:n]
+
+
 def main():
-    n = int(sys.argv[1]) if len(sys.argv) > 1 else 4000
-    rng = np.random.default_rng(0)
-    texts = [text for i in range(-(-n // 5)) for text in captions(draw_scene(1, i), detail=0.25, count=5)][:n]
+    texts = captions_of(sys.argv[1] if len(sys.argv) > 1 else "4000")
+    n, rng = len(texts), np.random.default_rng(0)
     rows = rng.normal(size=(n, DIM)).astype(np.float32)
     data = CaptionData({"text": rows, "image": rows}, [str(i // 5) for i in range(n)], texts)
     settings = CaptionTraining(method="C3")

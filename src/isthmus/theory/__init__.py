@@ -1,5 +1,6 @@
 """The simulations, each beside its closed-form prediction."""
 
 from isthmus.theory.geometry import Geometry, sample
+from isthmus.theory.simulation import Line, Simulation
 
-__all__ = ["Geometry", "sample"]
+__all__ = ["Geometry", "Line", "Simulation", "sample"]

@@ -101,7 +101,7 @@ class Experiment:
 
 
 FULL = Experiment()
-QUICK = Experiment(items=2000, test=300, few=20, media=300, epochs=2, tuning_rows=5000)
+QUICK = Experiment(items=1600, test=300, few=16, media=300, epochs=2, tuning_rows=4000)
 
 
 def claim(folder: Path, experiment: Experiment, *, encoder: str) -> None:
