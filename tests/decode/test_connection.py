@@ -241,7 +241,7 @@ def test_bad_files_are_refused(rows, tmp_path):
         ({"others": {}, "std": "big"}, r"std must be a number in \[0, inf\), 'auto' or 'capdec', got 'big'"),
         ({"items": [1, 2]}, "items has 2 entries, the embeddings have 120 rows"),
         ({"std": -1}, r"std must be a number in \[0, inf\), got -1"),
-        ({"method": METHODS["C1"], "std": 0.1}, "std does not apply to C1: its noise is None, got 0.1"),
+        ({"method": METHODS["C1"], "std": 0.1}, "std does not apply to C1: it adds no noise, got 0.1"),
         ({"method": METHODS["C3-calibrated"], "std": 0.1}, "its noise is calibrated, got 0.1"),
         (
             {"method": METHODS["C3-calibrated"], "pairs": (np.ones((3, DIM)), np.ones((2, DIM)))},

@@ -37,7 +37,7 @@ class Writing:
     batch_size : int
         Captions written side by side; they do not depend on it.
     modality : str
-        image, audio or video. By default image, or what there is.
+        image, audio, video, or text: captions told anew. By default image, or what there is.
     limit : int
         Items at most.
     split : str

@@ -320,7 +320,8 @@ def _unfitted(method: Method, std: float | str | None) -> Noise | None:
             std = "capdec" if method.noise == "capdec" else RELEASED_STD
         return SpanNoise(std) if method.noise == "span" else GaussianNoise(std)  # ty: ignore[invalid-argument-type]
     if std is not None:
-        raise ValueError(f"std does not apply to {method.name}: its noise is {method.noise}, got {std!r}")
+        has = f"its noise is {method.noise}" if method.noise else "it adds no noise"
+        raise ValueError(f"std does not apply to {method.name}: {has}, got {std!r}")
     return {None: None, "adaptive": AdaptiveNoise(), "calibrated": CalibratedNoise()}[method.noise]
 
 

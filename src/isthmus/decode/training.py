@@ -271,9 +271,9 @@ def _check_applies(data: CaptionData, settings: CaptionTraining) -> None:
             f"pairs does not apply to {settings.method}, which learns from no pairs, got {settings.pairs}"
         )
     if settings.noise_pairs and method.noise != "calibrated":
+        has = f"its noise is {method.noise}, not calibrated" if method.noise else "it adds no noise"
         raise ValueError(
-            f"noise_pairs does not apply to {settings.method}: its noise is {method.noise}, not calibrated, "
-            f"got {settings.noise_pairs}"
+            f"noise_pairs does not apply to {settings.method}: {has}, got {settings.noise_pairs}"
         )
     used = method.learns_from == "pairs" or settings.select == "cross-modal" or settings.noise_pairs
     if used or settings.modality != CaptionTraining.modality:

@@ -104,7 +104,7 @@ def _conditions(report: Mapping[str, Any]) -> str:
     epochs = f"{setting['epochs']} epoch{'s' * (setting['epochs'] > 1)}"
     return (
         f"{quick}{setting['items']} scenes to learn from, {setting['captions']} captions each, "
-        f"{epochs}, {setting['test']} scenes held out, {spread}"
+        f"{epochs} of captions alone, {setting['test']} scenes held out, {spread}"
     )
 
 
