@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 INK, MUTED, RULE = "#22272e", "#5c6570", "#c9ced6"
 X_COLOUR, Y_COLOUR = "#0072b2", "#d55e00"  # Okabe and Ito's blue and vermilion, told apart by all eyes
 ACCENT = "#0b6e69"
+_AT_NIGHT = {
+    INK: "#e6e8eb",
+    MUTED: "#a9b1bb",
+    RULE: "#4a525c",
+    X_COLOUR: "#56b4e9",
+    Y_COLOUR: "#f08a3c",
+    ACCENT: "#4fc1b9",
+}
 
 _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "isthmus",
@@ -85,3 +93,24 @@ def inline_svg(figure: "Figure", *, name: str, alt: str) -> Markup:
         body = body.replace(before, f"{before}{name}-")
     head = f'<svg class="picture" role="img" aria-label="{escape(alt)}" {size[0]}'
     return Markup(f'{head} xmlns:xlink="http://www.w3.org/1999/xlink">{body}')
+
+
+def svg_file(svg: str) -> str:
+    """Return what `inline_svg` gives as the text of a file, which turns light where the reader's page is dark.
+
+    Examples
+    --------
+    >>> with house_style():
+    ...     svg = svg_file(inline_svg(canvas(100, 80, (20, 20, 5, 5))[0], name="empty", alt="Nothing"))
+    >>> svg[:39], "prefers-color-scheme: dark" in svg
+    ('<svg xmlns="http://www.w3.org/2000/svg"', True)
+    """
+    rules = [
+        f'[style*="{what}: {day}"] {{ {what}: {night} !important }}'
+        for day, night in _AT_NIGHT.items()
+        for what in ("fill", "stroke")
+    ]
+    style = f"<style>@media (prefers-color-scheme: dark) {{ {' '.join(rules)} }}</style>"
+    head, rest = str(svg).split(">", 1)
+    head = head.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" ', 1)
+    return f"{head}>{style}{rest}\n"

@@ -14,6 +14,7 @@ from isthmus.report.drawing import (
     canvas,
     house_style,
     inline_svg,
+    svg_file,
 )
 
 _COLOURS = (MUTED, X_COLOUR, "#cc79a7", Y_COLOUR, ACCENT, INK)
@@ -43,8 +44,7 @@ def draw(report: Mapping[str, Any], *, shared: str, across: str = "") -> str:
     with house_style():
         figure = _lines(report, shared, across) if across else _dots(report, shared)
         alt = f"{report['title']}: facts F1 and {MEASURES[shared]} on the world, beside the paper's figures"
-        svg = str(inline_svg(figure, name=report["table"], alt=alt))
-    return svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" style="background:#fff" ', 1) + "\n"
+        return svg_file(inline_svg(figure, name=report["table"], alt=alt))
 
 
 def _dots(report: Mapping[str, Any], shared: str) -> Any:
