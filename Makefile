@@ -11,22 +11,25 @@ demo: $(VENV)/train.done  ## the whole story on a world of pictures and captions
 test: $(VENV)/dev.done  ## tests and doctests
 	$(BIN)/python -m pytest -n 2 -q
 
-check: lint test  ## what CI runs: format, lint, types, generated docs, tests
+check: lint test  ## what CI runs: format, lint, types, docs, tests
 
-lint: $(VENV)/dev.done  ## format, lint, types, generated docs
+lint: $(VENV)/dev.done  ## format, lint, types, docs
 	$(BIN)/ruff format --check src tests benchmarks docs recipes
 	$(BIN)/ruff check src tests benchmarks docs recipes
 	$(BIN)/ty check
 	$(BIN)/python docs/commands.py | diff docs/commands.md - || (echo "run: make docs" && false)
+	$(BIN)/zensical build --strict
 
 format: $(VENV)/dev.done
 	$(BIN)/ruff format src tests benchmarks docs recipes
 	$(BIN)/ruff check --fix src tests benchmarks docs recipes
 
-docs: $(VENV)/dev.done  ## write the help of the commands and the pictures into docs/
+docs: $(VENV)/dev.done  ## write the help of the commands and the pictures into docs/, and build the pages in .venv/site
 	$(BIN)/python docs/commands.py > docs/commands.md
 	$(BIN)/python docs/picture.py > docs/gap.svg
 	$(BIN)/python docs/world.py
+	$(BIN)/python docs/figures.py
+	$(BIN)/zensical build --strict
 
 bench: $(VENV)/dev.done  ## figures of speed and memory
 	$(BIN)/python benchmarks/run.py
