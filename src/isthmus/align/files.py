@@ -10,15 +10,23 @@ import numpy as np
 
 from isthmus.align.affine import PairedAligner
 from isthmus.align.latent import Dials
+from isthmus.align.provenance import Provenance
 from isthmus.align.registry import ALIGNERS, make_aligner
 from isthmus.training import TrainingConfig
 
-_FORMAT = 1
+_FORMAT = 2  # since there is provenance; a file without is still of format 1, which older versions read
+_ITEMS = "provenance.items"  # the array of hashes
 _RECORDS = {"dials_": Dials, "training": TrainingConfig}
 
 
-def save_aligner(aligner: PairedAligner, path: str | Path, *, verified: dict[str, Any] | None = None) -> None:
-    """Write a fitted aligner to one safetensors file.
+def save_aligner(
+    aligner: PairedAligner,
+    path: str | Path,
+    *,
+    verified: dict[str, Any] | None = None,
+    provenance: Provenance | None = None,
+) -> None:
+    """Write a fitted aligner to one safetensors file; the same aligner gives the same bytes.
 
     Parameters
     ----------
@@ -28,6 +36,8 @@ def save_aligner(aligner: PairedAligner, path: str | Path, *, verified: dict[str
         Written under a temporary name, then renamed.
     verified : dict, optional
         What it was verified to do, kept in the file's metadata; must be JSON.
+    provenance : Provenance, optional
+        What it was fitted on.
 
     Raises
     ------
@@ -49,9 +59,7 @@ def save_aligner(aligner: PairedAligner, path: str | Path, *, verified: dict[str
     from sklearn.utils.validation import check_is_fitted
 
     check_is_fitted(aligner)
-    names = [name for name, kind in ALIGNERS.items() if type(aligner) is kind]
-    if not names:
-        raise ValueError(f"cannot save a {type(aligner).__name__}: expected one of {', '.join(ALIGNERS)}")
+    name_of_aligner = aligner_name(aligner)
     learned = {k: v for k, v in vars(aligner).items() if k.endswith("_") and not k.startswith("_")}
     tensors, values = {}, {}
     for name, value in learned.items():
@@ -64,12 +72,15 @@ def save_aligner(aligner: PairedAligner, path: str | Path, *, verified: dict[str
             values[name] = _plain(value)
     params = {k: _plain(v) for k, v in aligner.get_params(deep=False).items()}
     story = {
-        "format": _FORMAT,
-        "aligner": names[0],
+        "format": 1 if provenance is None else _FORMAT,
+        "aligner": name_of_aligner,
         "params": params,
         "learned": values,
         "verified": verified,
     }
+    if provenance is not None:
+        story["provenance"] = provenance.to_dict()
+        tensors[_ITEMS] = provenance.items
     path = Path(path)
     partial = path.with_name(path.name + ".writing")
     partial.write_bytes(save(tensors, {"isthmus": json.dumps(story, sort_keys=True)}))
@@ -106,6 +117,7 @@ def load_aligner(path: str | Path) -> PairedAligner:
     0.5
     """
     story, tensors = _read(Path(path))
+    tensors.pop(_ITEMS, None)
     params = {k: _record(k, v) for k, v in story["params"].items()}
     aligner = make_aligner(story["aligner"], **params)
     for name in (*story["learned"], *tensors):
@@ -150,6 +162,76 @@ def read_verification(path: str | Path) -> dict[str, Any] | None:
     {'rmg': 0.4}
     """
     return _read(Path(path))[0]["verified"]
+
+
+def read_provenance(path: str | Path) -> Provenance | None:
+    """Return what a saved aligner was fitted on.
+
+    Parameters
+    ----------
+    path : str or Path
+        The aligner's file.
+
+    Returns
+    -------
+    Provenance or None
+        None where it was saved without.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        It is not a file of an aligner, or its provenance contradicts itself.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from isthmus.align import MeanCollapse
+    >>> from isthmus.align.provenance import FittedOn, hash_items
+    >>> fitted_on = Provenance(FittedOn("image"), FittedOn("text"), pairs=3, items=hash_items("abc"))
+    >>> path = Path(tempfile.mkdtemp()) / "collapse.safetensors"
+    >>> save_aligner(MeanCollapse().fit(np.eye(3), np.ones((3, 3))), path, provenance=fitted_on)
+    >>> str(read_provenance(path).y)
+    'text'
+    """
+    story, tensors = _read(Path(path))
+    if story.get("provenance") is None:
+        return None
+    try:
+        return Provenance.from_dict(story["provenance"], tensors.get(_ITEMS, np.empty(0)))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def aligner_name(aligner: PairedAligner) -> str:
+    """Return the name that an aligner has on the command line.
+
+    Parameters
+    ----------
+    aligner : PairedAligner
+        Of a class in :data:`isthmus.align.ALIGNERS`.
+
+    Returns
+    -------
+    str
+        A key of it.
+
+    Raises
+    ------
+    ValueError
+        The class is not one of isthmus's.
+
+    Examples
+    --------
+    >>> from isthmus.align import MeanShift
+    >>> aligner_name(MeanShift())
+    'shift'
+    """
+    names = [name for name, kind in ALIGNERS.items() if type(aligner) is kind]
+    if not names:
+        raise ValueError(f"cannot save a {type(aligner).__name__}: expected one of {', '.join(ALIGNERS)}")
+    return names[0]
 
 
 def read_told(
