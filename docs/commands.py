@@ -10,6 +10,10 @@ from rich.console import Console
 from isthmus.cli.app import app
 
 _INNER = {
+    "theory": (
+        *("initialization", "optimization", "gradients", "stable-region", "dimensional-collapse", "cone"),
+        "gap-shift",
+    ),
     "world": ("train", "evaluate"),
     "caption": ("train", "write", "score"),
 }  # commands that have commands

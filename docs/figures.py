@@ -1,4 +1,4 @@
-"""Draw what the pages show: ``python docs/figures.py`` writes docs/figures/, from pairs simulated with CLIP's constants."""
+"""Draw what the pages show: ``python docs/figures.py`` writes docs/figures/."""
 
 from pathlib import Path
 

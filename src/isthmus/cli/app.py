@@ -10,11 +10,13 @@ import isthmus
 _COMMANDS = {
     "embed": "Embed images, sounds, videos and captions into a store, which the other commands read.",
     "measure": "Measure the gap between two modalities, and how well each finds the other.",
+    "geometry": "Measure whether the gap is constant and orthogonal, and its noise Gaussian, as C3 proposes.",
     "compare": "Compare aligners on held-out pairs: what each gains, and what it costs.",
     "align": "Fit one aligner, verify it on held-out pairs, and save it.",
     "apply": "Map embeddings with a saved aligner.",
     "caption": "Train a captioner on captions alone, write captions with it, and score them.",
     "reproduce": "Run tables of the C3 paper on the world, and print them beside the paper's figures.",
+    "theory": "Simulate why the gap exists, each figure beside its closed-form prediction.",
     "world": "Train and measure the encoders of the world that comes with isthmus.",
     "demo": "Embed, measure, compare, align and apply on scenes of the world, with a report.",
 }

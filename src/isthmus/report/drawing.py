@@ -71,6 +71,23 @@ def canvas(width: int, height: int, margins: tuple[int, int, int, int]) -> tuple
     return figure, figure.add_axes(box, facecolor="none")
 
 
+def panels(
+    count: int, *, size: tuple[int, int], margins: tuple[int, int, int, int]
+) -> tuple["Figure", list["Axes"]]:
+    """Return a figure of panels side by side, each of `size` CSS pixels, with `margins` as of `canvas`."""
+    from matplotlib.figure import Figure
+
+    (width, height), (left, bottom, right, top) = size, margins
+    figure = Figure(figsize=(count * width / 72, height / 72), dpi=72)
+    figure.patch.set_visible(False)
+    room = ((width - left - right) / width / count, (height - bottom - top) / height)
+    axes = [
+        figure.add_axes(((k * width + left) / width / count, bottom / height, *room), facecolor="none")
+        for k in range(count)
+    ]
+    return figure, axes
+
+
 def inline_svg(figure: "Figure", *, name: str, alt: str) -> Markup:
     """Return a figure as an SVG element: ids begin with `name`, which must differ within a page.
 
@@ -96,7 +113,7 @@ def inline_svg(figure: "Figure", *, name: str, alt: str) -> Markup:
 
 
 def svg_file(svg: str) -> str:
-    """Return what `inline_svg` gives as the text of a file, which turns light where the reader's page is dark.
+    """Return what `inline_svg` gives as the text of a file, whose inks turn light where a page is dark.
 
     Examples
     --------

@@ -1,0 +1,323 @@
+"""isthmus theory"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from isthmus.cli.show import progress_bar, say, show
+
+theory = App(
+    name="theory",
+    help="Simulate why the gap exists, each figure beside its closed-form prediction and the paper's.",
+)
+
+
+@dataclass
+class Output:
+    """Where a simulation goes.
+
+    Parameters
+    ----------
+    out : Path
+        Folder to write NAME.json and NAME.svg to, made if it is not there.
+    as_json : bool
+        Print one JSON object.
+    """
+
+    out: Path | None = None
+    as_json: Annotated[bool, Parameter("--json", negative="")] = False
+
+    def check(self) -> None:
+        """Raise, before any work is done, if the folder cannot be."""
+        if self.out is not None and self.out.exists() and not self.out.is_dir():
+            raise ValueError(f"--out must be a folder, {self.out} is a file")
+
+    def give(self, simulation: Any) -> None:
+        """Print a simulation, and write it if it is to be."""
+        show(simulation, as_json=self.as_json)
+        if self.out is None:
+            return
+        from isthmus.report.simulation_figures import simulation_svg
+
+        self.out.mkdir(parents=True, exist_ok=True)
+        name = simulation.name.replace("_", "-")
+        (self.out / f"{name}.json").write_text(json.dumps(simulation.to_dict(), indent=1) + "\n", "utf-8")
+        (self.out / f"{name}.svg").write_text(simulation_svg(simulation), "utf-8")
+        say(f"{name}.json and {name}.svg: {self.out}")
+
+
+Given = Annotated[Output, Parameter("*")]
+
+
+@theory.command
+def initialization(
+    *,
+    n: int = 1000,
+    dim: int = 512,
+    effective: tuple[int, int] = (25, 230),
+    seeds: int = 20,
+    seed: int = 0,
+    output: Given = Output(),  # noqa: B008
+) -> None:
+    """Show the gap before any training: dimensions that do not vary hold the modalities apart.
+
+    C3, section 3.1 and the left half of Figure 4.
+
+    Parameters
+    ----------
+    n : int
+        Rows of each modality.
+    dim : int
+        Width of the space.
+    effective : tuple of int
+        Dimensions in which the first and in which the second modality varies.
+    seeds : int
+        Draws that the spread is over.
+    seed : int
+        Of the first draw.
+    """
+    from isthmus.theory.initialization import initialization as simulate
+
+    output.check()
+    output.give(simulate(n=n, dim=dim, effective=effective, seeds=seeds, seed=seed))
+
+
+@dataclass
+class Descent:
+    """How `isthmus theory optimization` goes; the defaults are the paper's.
+
+    Parameters
+    ----------
+    n : int
+        Pairs. The released notebook has 500, 100,000 steps.
+    steps : int
+        Of gradient descent.
+    learning_rate : float
+        Of each step.
+    temperature : float
+        Of the loss, at the start.
+    final_temperature : float
+        At the last step; the temperature falls or rises by a constant factor a step.
+    learn_temperature : bool
+        Learn it, by the same descent on its logarithm.
+    reading : {"scaled", "unit", "renormalized", "free"}
+        What is optimised: rows as drawn or of unit length, scaled in the forward pass; brought back to unit
+        length after each step; or left to themselves.
+    quick : bool
+        A hundred times fewer steps, each a hundred times longer: the same figures, in a minute.
+    seed : int
+        Of the draw.
+    """
+
+    n: int = 1000
+    steps: int = 200_000
+    learning_rate: float = 0.1
+    temperature: float = 0.07
+    final_temperature: float | None = None
+    learn_temperature: Annotated[bool, Parameter(negative="")] = False
+    reading: Literal["scaled", "unit", "renormalized", "free"] = "scaled"
+    quick: Annotated[bool, Parameter(negative="")] = False
+    seed: int = 0
+
+    def config(self) -> Any:
+        """Return the simulation's own settings."""
+        from isthmus.theory.optimization_config import OptimizationConfig
+
+        given = {name: value for name, value in vars(self).items() if name != "quick"}
+        config = OptimizationConfig(**given)
+        return config.coarser(100) if self.quick else config
+
+
+@theory.command
+def optimization(
+    *,
+    settings: Annotated[Descent, Parameter("*")] = Descent(),  # noqa: B008
+    output: Given = Output(),  # noqa: B008
+) -> None:
+    """Show what contrastive training does to the gap: it aligns what varies, and leaves most of the rest.
+
+    C3, Lemma 1 and Figure 4: 200,000 steps. With --out, a run that was stopped goes on where it was, with the
+    same result.
+    """
+    from isthmus.theory.optimization import optimization as simulate
+
+    output.check()
+    config = settings.config()
+    state = None
+    if output.out is not None:
+        output.out.mkdir(parents=True, exist_ok=True)
+        state = output.out / "optimization.npz.partial"
+    with progress_bar("optimizing") as advance:
+        simulation = simulate(config, checkpoint=state, progress=advance)
+    output.give(simulation)
+    if state is not None:
+        state.unlink(missing_ok=True)
+
+
+@theory.command
+def gradients(
+    *,
+    n: int = 64,
+    dim: int = 32,
+    temperature: float = 0.07,
+    seed: int = 0,
+    output: Given = Output(),  # noqa: B008
+) -> None:
+    """Check Lemma 1: the gradient in closed form, and that it stays in the span of the other modality.
+
+    Parameters
+    ----------
+    n : int
+        Pairs.
+    dim : int
+        Width of the space.
+    temperature : float
+        Of the loss.
+    seed : int
+        Of the draw.
+    """
+    from isthmus.theory.contrastive import gradients as simulate
+
+    output.check()
+    output.give(simulate(n=n, dim=dim, temperature=temperature, seed=seed))
+
+
+@theory.command(name="stable-region")
+def stable_region(
+    *,
+    n: int = 256,
+    delta: float = 0.01,
+    dim: int = 512,
+    temperatures: Annotated[list[float] | None, Parameter(negative="", consume_multiple=True)] = None,
+    seed: int = 0,
+    output: Given = Output(),  # noqa: B008
+) -> None:
+    """Show how far a row may lie from its own while its loss stays small: where alignment noise comes from.
+
+    C3, Lemma 2 and Figure 5.
+
+    Parameters
+    ----------
+    n : int
+        Rows of a batch.
+    delta : float
+        Loss at which a row counts as done, below log 2.
+    dim : int
+        Width of the space.
+    temperatures : list of float
+        At which it is shown.
+    seed : int
+        Of the draws.
+    """
+    from isthmus.theory.stable_region import stable_region as simulate
+
+    output.check()
+    given = {} if temperatures is None else {"temperatures": temperatures}
+    output.give(simulate(n=n, delta=delta, dim=dim, seed=seed, **given))
+
+
+@theory.command(name="dimensional-collapse")
+def dimensional_collapse(
+    *,
+    depth: int = 50,
+    width: int = 512,
+    n: int = 1000,
+    stack: str = "all",
+    seed: int = 0,
+    output: Given = Output(),  # noqa: B008
+) -> None:
+    """Show how random networks use fewer dimensions the deeper they are. C3, Figure 13.
+
+    Parameters
+    ----------
+    depth : int
+        Layers.
+    width : int
+        Of inputs and layers.
+    n : int
+        Inputs.
+    stack : str
+        mlp, residual, normalized, transformer, or all.
+    seed : int
+        Of inputs and weights.
+    """
+    from isthmus.theory.depth import dimensional_collapse as simulate
+
+    output.check()
+    with progress_bar("running networks"):
+        simulation = simulate(depth=depth, width=width, n=n, stack=stack, seed=seed)
+    output.give(simulation)
+
+
+@theory.command
+def cone(
+    *,
+    dim: int = 512,
+    constants: Annotated[list[float] | None, Parameter(negative="", consume_multiple=True)] = None,
+    n: int = 1000,
+    seed: int = 0,
+    output: Given = Output(),  # noqa: B008
+) -> None:
+    """Show how dimensions that do not vary squeeze rows into a cone. C3, Figure 14.
+
+    Parameters
+    ----------
+    dim : int
+        Width of the space.
+    constants : list of float
+        What the dimensions hold that do not vary, in standard deviations of the others.
+    n : int
+        Rows.
+    seed : int
+        Of the draws.
+    """
+    from isthmus.theory.cone import cone as simulate
+
+    output.check()
+    given = {} if constants is None else {"constants": constants}
+    output.give(simulate(dim=dim, n=n, seed=seed, **given))
+
+
+@theory.command(name="gap-shift")
+def gap_shift(
+    x: str | None = None,
+    y: str | None = None,
+    /,
+    *,
+    temperatures: Annotated[list[float] | None, Parameter(negative="", consume_multiple=True)] = None,
+    modalities: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
+    rows: int = 500,
+    seed: int = 0,
+    output: Given = Output(),  # noqa: B008
+) -> None:
+    """Move both modalities along the gap: what the contrastive loss gains from it, and what recall does.
+
+    Liang et al., "Mind the Gap", Figure 3.
+
+    Parameters
+    ----------
+    x : str
+        Embeddings of the first modality, or a store, as for `isthmus measure`. By default, simulated ones.
+    y : str
+        Embeddings of the second modality.
+    temperatures : list of float
+        Of the loss.
+    modalities : list of str
+        Which two of a store.
+    rows : int
+        Pairs used, at most.
+    seed : int
+        Of the draw.
+    """
+    from isthmus.store import open_pairs
+    from isthmus.theory.gap_shift import gap_shift as simulate
+
+    output.check()
+    given: dict[str, Any] = {} if temperatures is None else {"temperatures": temperatures}
+    if x is not None:
+        pairs = open_pairs(x, y, modalities=modalities)
+        given |= {"x": pairs.x, "y": pairs.y}
+    output.give(simulate(rows=rows, seed=seed, **given))
