@@ -88,7 +88,11 @@ def test_seeds():
             lambda: cone(dim=4, constants=(0.0,)),
             "constant must not be 0 where all 4 dimensions are collapsed",
         ),
-        (lambda: expected_cosine(4, -1, constant=1.0), "collapsed must be a whole number"),
+        (
+            lambda: expected_cosine(4, -1, constant=1.0),
+            r"collapsed must be a whole number in \[0, 4\], got -1",
+        ),
+        (lambda: expected_cosine(4, 5, constant=1.0), r"collapsed must be a whole number in \[0, 4\], got 5"),
         (lambda: expected_cosine(4, 1, constant=np.inf), "constant must be a number"),
     ],
 )

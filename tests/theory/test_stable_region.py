@@ -58,9 +58,10 @@ def test_orthogonal_rows_have_the_region_of_the_closed_form(run):
     assert run.curves["orthogonal"] == pytest.approx(run.curves["orthogonal_predicted"], abs=1e-3)
     assert run.curves["orthogonal"][-1] == 0  # too hot for any row
     assert run.curves["orthogonal"][0] > 90
-    assert widest_angle(np.eye(5)[:, ::-1] * 3, temperature=0.1, delta=0.1) == pytest.approx(
-        np.degrees(np.arccos(0.1 * np.log(4 / np.expm1(0.1)) / np.sqrt(1.25)) + np.arctan(0.5)), abs=1e-3
-    )
+    for t in (0.1, 0.29):  # at 0.29 the region no longer holds the positive itself
+        exact = np.degrees(np.arccos(t * np.log(4 / np.expm1(0.1)) / np.sqrt(1.25)) + np.arctan(0.5))
+        found = widest_angle(np.eye(5)[:, ::-1] * 3, temperature=t, delta=0.1)
+        assert found == pytest.approx(exact, abs=1e-3)
 
 
 def test_random_rows_have_the_angles_of_the_closed_form(run):
@@ -78,12 +79,15 @@ def test_widest_angle_by_brute_force():
     """Of many points of a sphere, none with a loss that small lies farther away, and some as far."""
     points = np.random.default_rng(0).normal(size=(400_000, 3))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
-    rows = np.random.default_rng(3).normal(size=(4, 3))
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    for temperature in (0.02, 0.1, 0.2):
-        inside = loss(points @ rows[0], (points @ rows[1:].T).T, temperature) <= 0.2
-        farthest = np.degrees(np.arccos((points[inside] @ rows[0]).min()))
-        assert widest_angle(rows, temperature=temperature, delta=0.2) == pytest.approx(farthest, abs=0.4)
+    turns = np.radians([0, 100, 230])  # of negatives around the positive: some are near in every direction
+    ring = np.column_stack([2 * np.cos(turns), 2 * np.sin(turns), np.ones(3)])
+    for rows in (np.random.default_rng(3).normal(size=(4, 3)), np.vstack([[0, 0, 1], ring])):
+        rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        for temperature in (0.02, 0.1, 0.2):
+            inside = loss(points @ rows[0], (points @ rows[1:].T).T, temperature) <= 0.2
+            farthest = np.degrees(np.arccos((points[inside] @ rows[0]).min())) if inside.any() else 0.0
+            found = widest_angle(rows, temperature=temperature, delta=0.2)
+            assert found == pytest.approx(farthest, abs=0.5)
 
 
 def test_widest_angle_does_not_turn_with_the_space():
