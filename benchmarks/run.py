@@ -10,6 +10,7 @@ for words in (
     ["commands.py"],
     ["distances.py"],
     ["one_pass.py"],
+    ["geometry.py"],
     ["shared_space.py"],
     ["embedding.py"],
     ["caption_scores.py"],

@@ -28,6 +28,7 @@ from isthmus.measure.gap import (
     relative_modality_gap,
     uniformity,
 )
+from isthmus.measure.geometry import GeometrySummary, geometry
 from isthmus.measure.items import Items, find_items
 from isthmus.measure.statistics import GapStatistics
 from isthmus.measure.summary import GapSummary, measure
@@ -36,6 +37,7 @@ __all__ = [
     "Figure",
     "GapStatistics",
     "GapSummary",
+    "GeometrySummary",
     "Items",
     "alignment",
     "distances_within",
@@ -43,6 +45,7 @@ __all__ = [
     "find_items",
     "gap_direction_cosine",
     "gap_share",
+    "geometry",
     "hubness",
     "k_occurrence",
     "l2m",

@@ -1,0 +1,100 @@
+"""The variance along the gap and the noise's normality, against spaces of known truth."""
+
+import numpy as np
+import pytest
+
+from isthmus.measure.geometry_noise import differences, normality, replicate
+from isthmus.measure.geometry_spectrum import Span, spectrum
+
+
+def draw(n, lean, seed, dim=20, noise=0.8):
+    """Rows that spread along few axes, with a gap along another, in which variance is `lean` times theirs."""
+    rng = np.random.default_rng(seed)
+    scale = np.r_[np.sqrt(lean), np.ones(4), np.full(dim - 5, 1e-3)]
+    shared = rng.normal(size=(n, dim)) * scale * 0.2
+    shared[:, -1] = 3.0  # far from the origin along one axis, so that unit length bends little
+    x, y = shared + rng.normal(size=(2, n, dim)) * scale * noise * 0.2
+    x[:, 0] += 0.15
+    y[:, 0] -= 0.15
+    return x, y
+
+
+def replicates(x, y, seed):
+    rows = np.arange(len(x))
+    sums = differences(x, y, rows, seed, lambda rows: None)
+    spans = tuple(Span.of(z, rows, name=name) for z, name in ((x, "x"), (y, "y")))
+    return replicate(x, y, sums, spans, seed=seed, advance=lambda rows: None)
+
+
+@pytest.mark.parametrize("lean", [0.0, 2.0])
+def test_variance_along_the_gap_is_that_of_the_space_however_noisy_the_gap_is(lean):
+    truth = lean * (lean + 4) / (lean**2 + 4)  # of the mean variance of the span, tr(C^2) / tr(C)
+    found = [replicates(*draw(120, lean, seed), seed).ratio_x for seed in range(16)]
+    values = np.array([f.value for f in found])
+    assert values.mean() == pytest.approx(truth, abs=4 * values.std() / 4 + 0.01 * truth)
+    assert np.mean([f.low <= truth <= f.high for f in found]) > 0.8
+    assert np.mean([f.high - f.low for f in found]) < 6 * values.std()  # 4 would be exact
+
+
+def test_replicates_agree_with_loops():
+    x, y = draw(50, 0.5, seed=3)
+    unit = [z / np.linalg.norm(z, axis=1)[:, None] for z in (x, y)]
+    d = unit[0] - unit[1]
+    sums = differences(x, y, np.arange(50), 7, lambda rows: None)
+    assert sums.gap == pytest.approx(d.mean(axis=0))
+    assert sums.covariance == pytest.approx(np.cov(d, rowvar=False), abs=1e-15)
+    gaps = [d[sums.part == k].mean(axis=0) for k in range(3)]
+    assert sums.part_gaps == pytest.approx(np.array(gaps))
+    assert sorted(np.bincount(sums.part)) == [16, 17, 17]
+    found = replicates(x, y, 7)
+    for z, ratio in zip(unit, (found.ratio_x, found.ratio_y), strict=True):
+        expected = 0.0
+        for k, (i, j) in enumerate(((1, 2), (2, 0), (0, 1))):
+            own = np.cov(z[sums.part == k], rowvar=False)
+            expected += (sums.part == k).mean() * (gaps[i] @ own @ gaps[j]) / (gaps[i] @ gaps[j])
+        scale = spectrum(np.cov(z, rowvar=False), 50).scale
+        assert ratio.value == pytest.approx(expected / scale)
+        assert ratio.low < ratio.value < ratio.high
+
+
+def test_interval_of_the_gap_covers_its_length():
+    big = [z / np.linalg.norm(z, axis=1)[:, None] for z in draw(200_000, 0.0, seed=999)]
+    truth = np.linalg.norm(big[0].mean(axis=0) - big[1].mean(axis=0))
+    found = [replicates(*draw(100, 0.0, seed), seed).length for seed in range(16)]
+    values = np.array([f.value for f in found])
+    assert values.mean() == pytest.approx(truth, abs=4 * values.std() / 4)
+    assert sum(f.low <= truth <= f.high for f in found) >= 13
+
+
+def test_residuals_of_known_shape():
+    rng = np.random.default_rng(0)
+    x = np.zeros((1500, 60))
+    y = x + 0.01 * np.hstack(
+        [rng.normal(size=(1500, 30)), rng.exponential(size=(1500, 15)), np.zeros((1500, 15))]
+    )
+    x, y = (np.hstack([z, np.full((1500, 1), 1e3)]) for z in (x, y))  # unit length bends nothing
+    tested, rejected, kurtosis = normality(x, y, np.arange(1500), seed=0)
+    assert tested == 1500
+    assert rejected == pytest.approx((0.05 * 30 + 15) / 45, abs=0.06)  # constant dimensions are left out
+    assert kurtosis == pytest.approx(6 * 15 / 45, abs=0.6)  # an exponential's is 6
+    assert normality(x, y, np.arange(19), seed=0) == (19, None, None)
+
+
+def test_of_many_pairs_two_thousand_are_tested(monkeypatch):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 5000, 30)) * 0.2 + np.eye(30)[0]
+    tested, rejected, _ = normality(x, y, np.arange(5000), seed=0)
+    assert tested == 2000
+    monkeypatch.setattr("isthmus.measure.geometry_noise.MAX_TESTED", 100)
+    few = normality(x, y, np.arange(5000), seed=0)
+    assert few[0] == 100
+    assert few[1] <= rejected + 0.2
+
+
+def test_parts_that_disagree_have_no_direction():
+    x, y = draw(60, 0.0, seed=0)
+    part = differences(x, y, np.arange(60), 0, lambda rows: None).part
+    x[part == 0], y[part == 0] = y[part == 0], x[part == 0].copy()
+    found = replicates(x, y, 0)
+    assert found.ratio_x is None
+    assert found.ratio_y is None
