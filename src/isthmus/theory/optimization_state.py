@@ -1,0 +1,100 @@
+"""The state of a contrastive optimisation, and the file that it is kept in."""
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from isthmus.theory.optimization_descent import Descent
+
+CURVES = ("step", "gap", "ineffective_gap", "loss", "pair_cosine", "scale")
+
+
+def save(path: Path, descent: Descent, records: list[dict[str, float]]) -> None:
+    """Write a run to a file, under a temporary name that is then renamed.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its folder is made where it is missing.
+    descent : Descent
+        The run after any of its steps.
+    records : list of dict
+        Points of the curves so far.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from isthmus.theory.optimization_config import OptimizationConfig
+    >>> config = OptimizationConfig(n=3, dim=4, effective=(1, 1))
+    >>> descent = Descent(*np.random.default_rng(0).normal(size=(2, 3, 4)), config)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(Path(folder) / "run.npz", descent, [])
+    ...     load(Path(folder) / "run.npz", descent)
+    []
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".writing")
+    with partial.open("wb") as file:
+        np.savez(
+            file,
+            x=descent.x,
+            y=descent.y,
+            done=descent.step,
+            log_scale=descent.log_scale,
+            config=json.dumps(descent.config.to_dict()),
+            curves=np.array([[record[name] for name in CURVES] for record in records]),
+        )
+    os.replace(partial, path)
+
+
+def load(path: Path, descent: Descent) -> list[dict[str, float]]:
+    """Take up the run in a file, if there is one.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    descent : Descent
+        A run of the same settings, changed in place.
+
+    Returns
+    -------
+    list of dict
+        Points of the curves so far; none where there is no file.
+
+    Raises
+    ------
+    ValueError
+        The file is no checkpoint, or of a run with other settings.
+
+    Examples
+    --------
+    >>> from isthmus.theory.optimization_config import OptimizationConfig
+    >>> config = OptimizationConfig(n=3, dim=4, effective=(1, 1))
+    >>> load(Path("nowhere.npz"), Descent(np.eye(3), np.eye(3), config))
+    []
+    """
+    if not path.exists():
+        return []
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            held = {name: archive[name] for name in archive.files}
+        there = json.loads(str(held["config"]))
+    except (ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path} is not a checkpoint of an optimization ({error}): delete it to start afresh"
+        ) from error
+    here = descent.config.to_dict()
+    for name in here.keys() | there.keys():
+        if here.get(name) != there.get(name):
+            raise ValueError(
+                f"{path} is the checkpoint of other settings: {name} is {there.get(name)!r} there and "
+                f"{here.get(name)!r} here: delete it, or name another file"
+            )
+    descent.x[:], descent.y[:] = held["x"], held["y"]
+    descent.step, descent.log_scale = int(held["done"]), float(held["log_scale"])
+    descent.refresh()
+    return [dict(zip(CURVES, map(float, point), strict=True)) for point in held["curves"]]

@@ -1,0 +1,224 @@
+import json
+
+import numpy as np
+import pytest
+
+from isthmus.checks import unit_rows
+from isthmus.measure import alignment, l2m
+from isthmus.theory import optimization as room
+from isthmus.theory.contrastive import loss, loss_gradients
+from isthmus.theory.initialization import collapsed
+from isthmus.theory.optimization import optimization
+from isthmus.theory.optimization_config import OptimizationConfig
+from isthmus.theory.optimization_descent import Descent
+
+SMALL = {"n": 60, "dim": 40, "effective": (5, 9), "steps": 40, "records": 4}
+READINGS = {"scaled": 60.0, "unit": 1.5, "renormalized": 1.5, "free": 1.5}  # with steps that move far
+
+
+def oracle(config):
+    """Descent by the closed gradients in float64, in all dimensions, one reading after the other."""
+    x, y = collapsed(config.n, dim=config.dim, effective=config.effective, seed=config.seed)
+    if config.reading != "scaled":
+        x, y = unit_rows(x), unit_rows(y)
+    log_scale = -np.log(config.temperature)
+    for step in range(config.steps):
+        if config.final_temperature:
+            ratio = config.final_temperature / config.temperature
+            log_scale = -np.log(config.temperature * ratio ** (step / (config.steps - 1)))
+        temperature = np.exp(-log_scale)
+        scaled = config.reading in ("scaled", "unit")
+        by_x, by_y = loss_gradients(x, y, temperature=temperature, scaled=scaled)
+        if config.learn_temperature:
+            u, v = (unit_rows(x), unit_rows(y)) if scaled else (x, y)
+            ends = [loss(u, v, temperature=np.exp(-log_scale - s)) for s in (1e-5, -1e-5)]
+            log_scale = min(log_scale - config.learning_rate * (ends[0] - ends[1]) / 2e-5, np.log(100))
+        x, y = x - config.learning_rate * by_x, y - config.learning_rate * by_y
+        if config.reading == "renormalized":
+            x, y = unit_rows(x), unit_rows(y)
+    return x, y, np.exp(log_scale)
+
+
+@pytest.fixture(autouse=True)
+def blocks(monkeypatch):
+    """Several blocks of rows, also of few rows."""
+    monkeypatch.setattr("isthmus.theory.optimization_descent._ROWS", 25)
+
+
+def descend(config):
+    x, y, plane = room._rotated(*room._start(config), config)
+    descent = Descent(x, y, config)
+    descent.advance(config.steps)
+    width = sum(config.effective)
+    return *(np.hstack([z[:, :width], z[:, width:] @ plane.T]) for z in (descent.x, descent.y)), descent.scale
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_descent_is_the_oracles(reading):
+    config = OptimizationConfig(**SMALL, reading=reading, learning_rate=READINGS[reading])
+    for ours, theirs, start in zip(descend(config)[:2], oracle(config)[:2], room._start(config), strict=True):
+        assert np.abs(theirs - start).max() > 0.05  # it moved
+        np.testing.assert_allclose(ours, theirs, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"learn_temperature": True, "learning_rate": 0.3},
+        {"learn_temperature": True, "learning_rate": 0.5, "temperature": 1.0},
+        {"final_temperature": 0.01},
+        {"final_temperature": 1.0},
+        {"temperature": 0.01},
+    ],
+)
+def test_temperatures_are_the_oracles(more):
+    config = OptimizationConfig(**(SMALL | {"reading": "unit", "learning_rate": 0.5} | more))
+    ours, theirs = descend(config), oracle(config)
+    for left, right in zip(ours[:2], theirs[:2], strict=True):
+        np.testing.assert_allclose(left, right, atol=2e-4)  # late logits are 100 times the cosines
+    if "learn_temperature" in more:
+        assert ours[2] == pytest.approx(theirs[2], rel=1e-4)
+        assert ours[2] <= 100.0001
+        assert abs(np.log(ours[2] * config.temperature)) > 0.01
+
+
+def test_the_rotated_run_is_the_run_in_all_dimensions():
+    both = [
+        descend(OptimizationConfig(n=60, steps=200, learning_rate=20, rotated=rotated))[:2]
+        for rotated in (True, False)
+    ]
+    np.testing.assert_allclose(both[0], both[1], atol=2e-6)
+    start = collapsed(60)
+    plane = np.linalg.qr(np.stack([z[0, 255:] for z in start], axis=1))[0]
+    for z in both[1]:  # ran in 512 dimensions, and kept to the plane of the constants by itself
+        rest = z[:, 255:] - z[:, 255:] @ plane @ plane.T
+        assert np.abs(rest).max() < 1e-6
+        assert z[:, 255:].std(axis=0).max() > 1e-3
+
+
+def test_free_rows_keep_what_their_products_have_in_common():
+    """Unscaled, the flow keeps x'x - y'y; its steps do so up to the squared step."""
+    coarse = OptimizationConfig(**(SMALL | {"steps": 100}), reading="free", learning_rate=0.1)
+    fine = OptimizationConfig(**(SMALL | {"steps": 2000}), reading="free", learning_rate=0.005)
+    start, errors = room._start(coarse), []
+    for config in (coarse, fine):
+        x, y, _ = descend(config)
+        assert np.abs(x.T @ x - start[0].T @ start[0]).max() > 0.1
+        before, after = (a.T @ a - b.T @ b for a, b in (start, (x, y)))
+        errors.append(np.abs(after - before).max())
+    assert errors[1] == pytest.approx(errors[0] / 20, rel=0.2)
+
+
+def test_coarser_steps_end_where_fine_ones_do():
+    fine = OptimizationConfig(**(SMALL | {"steps": 2000}), learning_rate=0.6)
+    coarse = fine.coarser(20)
+    assert (coarse.steps, coarse.learning_rate) == (100, 12)
+    for name in ("gap after", "ineffective gap after", "pair cosine after", "loss after"):
+        assert optimization(coarse)[name].measured == pytest.approx(
+            optimization(fine)[name].measured, rel=0.01
+        )
+
+
+def test_simulation_measures_both_ends():
+    config = OptimizationConfig(**SMALL, learning_rate=60.0)
+    run = optimization(config)
+    for rows, when, point in ((room._start(config), "before", 0), (descend(config)[:2], "after", -1)):
+        x, y = (unit_rows(z) for z in rows)
+        assert run[f"gap {when}"].measured == pytest.approx(l2m(x, y), abs=1e-6) == run.curves["gap"][point]
+        apart = np.linalg.norm((x.mean(axis=0) - y.mean(axis=0))[14:])
+        assert run[f"ineffective gap {when}"].measured == pytest.approx(apart, abs=1e-6)
+        assert run[f"pair cosine {when}"].measured == pytest.approx(alignment(x, y), abs=1e-6)
+        assert run[f"loss {when}"].measured == pytest.approx(loss(x, y), rel=1e-5)
+        for name, z in (("x", x), ("y", y)):
+            np.testing.assert_allclose(run.curves[f"variance_{name}_{when}"], z.var(axis=0), atol=1e-7)
+    assert run.curves["step"].tolist() == [0, 10, 20, 30, 40]
+    assert run["variance outside the plane after"].measured < 1e-12
+    assert run["pair cosine after"].measured > run["pair cosine before"].measured + 0.1
+
+
+def test_aligned_dimensions_and_what_the_others_have_of_variance():
+    run = optimization(OptimizationConfig(n=300, records=1).coarser(2000))
+    before, after = run["ineffective variance before"], run["ineffective variance after"]
+    assert before.measured == pytest.approx(before.predicted, rel=0.3)
+    assert before.measured < after.measured < 0.01
+    assert run["ineffective gap after"].measured < 0.95 * run["ineffective gap before"].measured
+    assert run["effective dimension of both after"].measured <= 257
+
+
+@pytest.mark.parametrize("more", [{}, {"learn_temperature": True, "learning_rate": 0.3}])
+def test_a_killed_run_ends_in_the_same_bits(tmp_path, monkeypatch, more):
+    config = OptimizationConfig(**(SMALL | {"learning_rate": 60.0} | more))
+    alone = optimization(config)
+    monkeypatch.setattr(room, "_CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(room, "_TELL_SECONDS", 1e-9)  # one step at a time
+    path, told = tmp_path / "new" / "run.npz", []
+
+    def stop(done, total, text):
+        told.append((done, total, text[:5]))
+        if done in (13, 30):
+            raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            optimization(config, checkpoint=path, progress=stop)
+    resumed = optimization(config, checkpoint=path, progress=lambda *_: None)
+    assert told[0] == (0, 40, "loss ")
+    assert [done for done, *_ in told].count(13) == 2  # the second run began where the first was killed
+    assert resumed.to_dict() == alone.to_dict()
+    assert optimization(config, checkpoint=path).to_dict() == alone.to_dict()  # nothing left to do
+    assert [file.name for file in path.parent.iterdir()] == ["run.npz"]
+
+
+def test_threads_do_not_change_a_bit(monkeypatch):
+    config = OptimizationConfig(**SMALL, learning_rate=60.0)
+    many = descend(config)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0}, raising=False)
+    assert all((a == b).all() for a, b in zip(many[:2], descend(config)[:2], strict=True))
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    path = tmp_path / "run.npz"
+    optimization(OptimizationConfig(**SMALL), checkpoint=path)
+    with pytest.raises(ValueError, match=r"other settings: learning_rate is 0\.1 there and 0\.2 here"):
+        optimization(OptimizationConfig(**SMALL, learning_rate=0.2), checkpoint=path)
+    for content in (b"", b"no archive", path.read_bytes()[:500]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"run\.npz is not a checkpoint of an optimization"):
+            optimization(OptimizationConfig(**SMALL), checkpoint=path)
+
+
+def test_printed_figures_stand_beside_the_runs_that_they_are_of():
+    def paper(**settings):
+        config = OptimizationConfig(**settings)
+        record = dict.fromkeys(room.CURVES, 0.0)
+        start = collapsed(30, dim=config.dim, effective=config.effective)
+        run = room._simulation(config, start, start, [record, record])
+        return run["ineffective gap after"].paper
+
+    assert paper() == paper(steps=2000, learning_rate=10.0) == 0.82
+    assert paper(n=500, steps=80_000) == 0.9718
+    assert paper(n=500) is None
+    assert paper(temperature=0.05) is None
+    assert paper(learn_temperature=True) is None
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"steps": 0}, "steps must be a whole number"),
+        ({"temperature": 0.001}, "temperature must be a number in"),
+        ({"learning_rate": 0}, "learning_rate must be a number in"),
+        ({"effective": (300, 300)}, "sum below dim 512"),
+        ({"reading": "raw"}, "reading must be scaled, unit, renormalized or free, got 'raw'"),
+        ({"final_temperature": 0.1, "learn_temperature": True}, "exclude each other"),
+        ({"final_temperature": 0.0}, "final_temperature must be a number"),
+    ],
+)
+def test_errors(settings, message):
+    with pytest.raises(ValueError, match=message):
+        OptimizationConfig(**settings)
+
+
+def test_settings_survive_json():
+    config = OptimizationConfig(final_temperature=0.02)
+    assert OptimizationConfig(**json.loads(json.dumps(config.to_dict()))) == config
