@@ -129,7 +129,7 @@ def test_items_that_were_fitted_on_are_refused():
     told = fitted_on()
     assert told.saw(["cow", "cat", "Dog"]).tolist() == [False, True, False]
     told.refuse_seen(["cow", "Dog"])
-    with pytest.raises(ValueError, match=r"^test: expected items that .* found 2 of 3 that it was: cat, dog$"):
+    with pytest.raises(ValueError, match=r"^test: expected items .* found 2 of 3 that it was: cat, dog$"):
         told.refuse_seen(["cat", "cow", "dog"], "test")
     with pytest.raises(ValueError, match=r"found 1 of 2 that it was: row 1$"):
         told.refuse_seen([b"cow", b"cat"])

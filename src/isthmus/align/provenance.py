@@ -122,7 +122,9 @@ class Provenance:
             An entry is unknown or missing, or the hashes are not those that it tells of.
         """
         try:
-            found = cls(**told | {"x": FittedOn(**told["x"]), "y": FittedOn(**told["y"]), "items": items})
+            spaces = {side: FittedOn(**told[side]) for side in ("x", "y")}
+            entries: dict[str, Any] = told | spaces | {"items": items}
+            found = cls(**entries)
         except (KeyError, TypeError) as error:
             raise ValueError(
                 f"provenance: expected the entries of Provenance, found {sorted(told)}"

@@ -1,6 +1,7 @@
 """isthmus align"""
 
 import json
+import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,8 +11,9 @@ from cyclopts import Parameter
 
 from isthmus.align import NonLinearAligner, PairedAligner, load_aligner, save_aligner
 from isthmus.cli.examples import captions_and_pictures
+from isthmus.cli.origin import provenance_of
 from isthmus.cli.show import check_output, progress_bar, say, short, show
-from isthmus.evaluate import CLOSED_FORM, Protocol, configured, cross_validate, hold_out
+from isthmus.evaluate import CLOSED_FORM, Comparison, Protocol, configured, cross_validate, hold_out
 from isthmus.measure import find_items
 from isthmus.store import open_pairs
 from isthmus.training import TrainingConfig
@@ -58,11 +60,13 @@ def align(
     settings: Annotated[Settings, Parameter("*")] = Settings(),  # noqa: B008
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
     report: Path | None = None,
+    card: Path | None = None,
 ) -> None:
     """Fit one aligner, verify it on held-out pairs, and save it.
 
     It is fitted on a training split, measured on the items that were held out, then fitted on all
-    pairs and saved. `--aligner nonlinear` resumes where it was stopped.
+    pairs and saved, with the figures and with what it was fitted on: encoders, modalities, and hashes
+    of the items. `--aligner nonlinear` resumes where it was stopped.
 
     Parameters
     ----------
@@ -78,9 +82,12 @@ def align(
         Print one JSON object.
     report : Path
         Also write an HTML report, with the closed-form aligners beside this one.
+    card : Path
+        Also write a model card (.md): what it was fitted on, its figures, and how to use it.
     """
     check_output(out, ".safetensors")
     check_output(report, ".html")
+    check_output(card, ".md")
     if out.exists():
         load_aligner(out)  # nothing but an aligner is overwritten
     protocol = Protocol(held_out=settings.held_out, keep_recall=settings.keep_recall, seed=settings.seed)
@@ -101,19 +108,17 @@ def align(
         )
         fit.stage = "all"
         fitted = fit(aligner, estimator, pairs.x, pairs.y, items.group)
-    verdict = comparison.verdicts[aligner]
     held = {name: comparison.verdicts[name].to_dict() for name in ("raw", aligner)}
     for figures in held.values():
         del figures["fit_seconds"]  # the same run gives the same file
-    save_aligner(fitted, out, verified=held)
+    provenance = provenance_of(pairs, x, groups=settings.groups, keep_recall=settings.keep_recall)
+    save_aligner(fitted, out, verified=held, provenance=provenance)
     fit.forget()
     show({"out": str(out)} | comparison.to_dict() if as_json else comparison, as_json=as_json)
-    if verdict.collapsed:
-        say(
-            f"{aligner} collapsed: on held-out pairs it keeps {verdict.kept_recall.value:.1%} of "
-            f"the raw mean R@1, less than the {protocol.keep_recall:.0%} asked for"
-        )
+    _say_if_collapsed(comparison, aligner)
     say(f"aligner: {out}")
+    if card is not None:
+        write_card(out, card)
     if report is not None:
         from isthmus.report import write_report
 
@@ -128,6 +133,25 @@ def align(
             pictures=pictures,
         )
         say(f"report: {report}")
+
+
+def _say_if_collapsed(comparison: Comparison, aligner: str) -> None:
+    verdict = comparison.verdicts[aligner]
+    if verdict.collapsed:
+        say(
+            f"{aligner} collapsed: on held-out pairs it keeps {verdict.kept_recall.value:.1%} of "
+            f"the raw mean R@1, less than the {comparison.protocol.keep_recall:.0%} asked for"
+        )
+
+
+def write_card(aligner: Path, card: Path) -> None:
+    """Write the model card of a saved aligner, and say where it is."""
+    from isthmus.report.aligner_card import render_aligner_card
+
+    partial = card.with_name(card.name + ".writing")
+    partial.write_text(render_aligner_card(aligner), encoding="utf-8")
+    os.replace(partial, card)
+    say(f"model card: {card}")
 
 
 class _Fit:

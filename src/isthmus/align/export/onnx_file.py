@@ -1,0 +1,148 @@
+"""An aligner as an ONNX file, which alone does what ``transform`` does."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isthmus.align.affine import PairedAligner
+from isthmus.align.export.layers import Layers, Modality, layers_of
+
+OPSET = 13  # of 2020: every runtime in use reads it; nothing that is needed here came later
+_TINY = np.finfo(np.float32).tiny
+
+
+def write_onnx(
+    aligner: PairedAligner,
+    path: str | Path,
+    *,
+    modality: Modality = "x",
+    about: Mapping[str, str] | None = None,
+) -> None:
+    """Write one map of an aligner as an ONNX graph from "embeddings" (n, dim) to "aligned" (n, dim_out).
+
+    Both are float32, and n is free. Rows go in at any length, as to ``transform``, and come out at unit
+    length. A row that ``transform`` refuses, zero or not finite, comes out as NaN.
+
+    Parameters
+    ----------
+    aligner : PairedAligner
+        Fitted.
+    path : str or Path
+        Written under a temporary name, then renamed.
+    modality : {"x", "y"}, default="x"
+        Which map.
+    about : mapping of str to str, optional
+        Metadata, such as :func:`isthmus.align.export.about` gives.
+
+    Raises
+    ------
+    ImportError
+        onnx is not installed.
+    NotFittedError
+        The aligner is not fitted.
+    ValueError
+        The modality is unknown.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from onnxruntime import InferenceSession
+    >>> from isthmus.align import MeanShift
+    >>> path, x = Path(tempfile.mkdtemp()) / "x.onnx", np.eye(2, dtype=np.float32)
+    >>> aligner = MeanShift().fit(x, [[0.0, 1.0], [1.0, 1.0]])
+    >>> write_onnx(aligner, path)
+    >>> (out,) = InferenceSession(path).run(None, {"embeddings": 3 * x})
+    >>> bool(np.allclose(out, aligner.transform(x)))
+    True
+    """
+    try:
+        import onnx
+        from onnx import helper
+    except ImportError as error:
+        raise ImportError('an ONNX file needs onnx: pip install "isthmus[onnx]"') from error
+    path = Path(path)
+    graph = _graph(layers_of(aligner, modality))
+    opset = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(
+        graph, opset_imports=opset, ir_version=helper.find_min_ir_version_for(opset), producer_name="isthmus"
+    )
+    for key, value in sorted((about or {}).items()):
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    onnx.checker.check_model(model, full_check=True)
+    partial = path.with_name(path.name + ".writing")
+    partial.write_bytes(model.SerializeToString(deterministic=True))
+    os.replace(partial, path)
+
+
+class _Nodes:
+    """The nodes and constants of a graph that grows from its input."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def add(self, kind: str, *inputs: str, to: str | None = None, **attributes: Any) -> str:
+        """Add a node, and return the name of what it gives."""
+        from onnx import helper
+
+        out = to or f"{kind.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [out], **attributes))
+        return out
+
+    def constant(self, name: str, value: Any) -> str:
+        from onnx import numpy_helper
+
+        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype=np.float32), name))
+        return name
+
+
+def _graph(layers: Layers) -> Any:
+    from onnx import TensorProto, helper
+
+    graph = _Nodes()
+    unit = _unit(graph)
+    rows = unit
+    for i, (weight, bias) in enumerate(zip(layers.weights, layers.biases, strict=True)):
+        if i:
+            rows = _ACTIVATIONS[layers.activation or ""](graph, rows)
+        if not layers.identity:
+            rows = graph.add("MatMul", rows, graph.constant(f"weight_{i}", weight))
+        rows = graph.add("Add", rows, graph.constant(f"bias_{i}", bias))
+    if layers.residual:
+        rows = graph.add("Add", rows, unit)
+    norm = graph.add("ReduceL2", rows, axes=[1], keepdims=1)
+    floor = graph.add("Max", norm, graph.constant("tiny", _TINY))  # a row at the origin stays there
+    graph.add("Div", rows, floor, to="aligned")
+    dims = len(layers.weights[0]), len(layers.biases[-1])
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", dim])
+        for name, dim in zip(("embeddings", "aligned"), dims, strict=True)
+    ]
+    return helper.make_graph(graph.nodes, "aligner", [ends[0]], [ends[1]], graph.constants)
+
+
+def _unit(graph: _Nodes) -> str:
+    """Scale to unit length by way of the largest entry, so that no square over- or underflows."""
+    largest = graph.add("ReduceMax", graph.add("Abs", "embeddings"), axes=[1], keepdims=1)
+    scaled = graph.add("Div", "embeddings", largest)  # 0 / 0 is NaN
+    return graph.add("Div", scaled, graph.add("ReduceL2", scaled, axes=[1], keepdims=1))
+
+
+def _gelu(graph: _Nodes, rows: str) -> str:
+    """``x / 2 (1 + erf(x / sqrt 2))``: Gelu is an operator from opset 20 on only."""
+    number = len(graph.nodes)
+    scaled = graph.add("Mul", rows, graph.constant(f"sqrt_half_{number}", np.sqrt(0.5)))
+    weight = graph.add("Add", graph.add("Erf", scaled), graph.constant(f"one_{number}", 1.0))
+    half = graph.add("Mul", rows, graph.constant(f"half_{number}", 0.5))
+    return graph.add("Mul", half, weight)
+
+
+_ACTIVATIONS = {
+    "relu": lambda graph, rows: graph.add("Relu", rows),
+    "gelu": _gelu,
+    "tanh": lambda graph, rows: graph.add("Tanh", rows),
+}
