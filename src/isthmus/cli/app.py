@@ -15,6 +15,7 @@ _COMMANDS = {
     "align": "Fit one aligner, verify it on held-out pairs, and save it.",
     "apply": "Map embeddings, or a whole store, with a saved aligner.",
     "export": "Write an aligner for where vectors live: ONNX, torch or NumPy.",
+    "arithmetic": "Add and subtract embeddings of any modality, and find what is nearest.",
     "caption": "Train a captioner on captions alone, write captions with it, and score them.",
     "reproduce": "Run tables of the C3 paper on the world, and print them beside the paper's figures.",
     "theory": "Simulate why the gap exists, each figure beside its closed-form prediction.",

@@ -1,0 +1,232 @@
+"""isthmus arithmetic, on a store that is made by hand."""
+
+import json
+
+import numpy as np
+import pytest
+
+import isthmus.encoders
+from isthmus.align import MeanCollapse, save_aligner
+from isthmus.checks import unit_rows
+from isthmus.encoders import CallableEncoder
+from isthmus.store import Store
+
+IDS = ["cat", "cat", "dog-1.jpg", "dog-1.jpg", "sun set"]
+CAPTIONS = ["a cat", "one cat", "a dog", "one dog", "the sun"]
+RNG = np.random.default_rng(5)
+IMAGES = RNG.normal(size=(3, 6))[[0, 0, 1, 1, 2]] + 1
+TEXTS = RNG.normal(size=(5, 6)) - 1
+SOUNDS = RNG.normal(size=(3, 6))[[0, 0, 1, 1, 2]]
+WORDS = {"red": np.arange(6.0) + 1, "blue": np.array([0, 0, 3.0, 1, 0, 0])}
+
+
+def encoder(revision="1", dim=6):
+    return CallableEncoder(
+        {"text": lambda texts: [WORDS[text][:dim] for text in texts]}, name="mine", dim=dim, revision=revision
+    )
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.setattr(isthmus.encoders, "open_encoder", lambda name, device: encoder())
+    entry = {"encoder": "mine", "revision": "1"}
+    made = Store.create(tmp_path / "store", dict.fromkeys(("image", "text", "audio"), entry))
+    made.append({"image": IMAGES, "text": TEXTS, "audio": SOUNDS}, {"id": IDS, "caption": CAPTIONS})
+    return made.root
+
+
+def best(point, rows, *, left_out=()):
+    cosines = unit_rows(rows) @ unit_rows(point[None])[0]
+    order = [i for i in np.argsort(-cosines, kind="stable") if i not in left_out]
+    return order, cosines[order]
+
+
+def ask(run, store, expression, *options):
+    code, out, err = run("arithmetic", store, expression, *options, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    return found, [(r["id"], r["cosine"]) for r in found["results"]]
+
+
+def test_nearest_images_without_the_operand(run, store):
+    found, results = ask(run, store, "image:cat - text:'red' + text:'blue'")
+    point = unit_rows(IMAGES)[0] - unit_rows([WORDS["red"]])[0] + unit_rows([WORDS["blue"]])[0]
+    order, cosines = best(point, IMAGES[[0, 2, 4]], left_out=[0])
+    names = ["cat", "dog-1.jpg", "sun set"]
+    assert results == [(names[i], pytest.approx(c, abs=1e-6)) for i, c in zip(order, cosines, strict=True)]
+    assert (found["modality"], found["aligner"], found["expression"]) == (
+        *("image", None),
+        "image:cat - text:'red' + text:'blue'",
+    )
+    assert [r["rank"] for r in found["results"]] == [1, 2]
+    assert {r["id"]: r["caption"] for r in found["results"]} == {"dog-1.jpg": "a dog", "sun set": "the sun"}
+
+
+@pytest.mark.parametrize(
+    "name, row", [("text:cat", 0), ("text:cat#1", 1), ("text:dog-1.jpg#1", 3), ("text:#4", 4), ("text:#1", 1)]
+)
+def test_captions_by_id_and_by_number(run, store, name, row):
+    _, results = ask(run, store, f"{name} + 0.5 * audio:'sun set'", "--modality", "text")
+    point = unit_rows(TEXTS)[row] + 0.5 * unit_rows(SOUNDS)[4]
+    order, cosines = best(point, TEXTS, left_out=[row])
+    names = ["cat#0", "cat#1", "dog-1.jpg#0", "dog-1.jpg#1", "sun set#0"]
+    assert results == [(names[i], pytest.approx(c, abs=1e-6)) for i, c in zip(order, cosines, strict=True)]
+
+
+def test_an_images_other_rows_are_the_operand_too(run, store):
+    _, results = ask(run, store, "image:#1 + text:cat")
+    assert {name for name, _ in results} == {"dog-1.jpg", "sun set"}
+
+
+def test_modality_is_that_of_the_first_operand_that_is_no_text(run, store):
+    for expression, modality in {
+        "text:cat + audio:cat + image:cat": "audio",
+        "text:'red' + text:'blue'": "image",
+        "text:cat - image:cat": "image",
+    }.items():
+        assert ask(run, store, expression)[0]["modality"] == modality
+
+
+def test_top(run, store):
+    assert len(ask(run, store, "text:'red'", "--top", 2)[1]) == 2
+    assert len(ask(run, store, "text:'red'", "--top", 99)[1]) == 3
+    code, _, err = run("arithmetic", store, "image:cat", "--top", 0)
+    assert (code, err) == (2, "isthmus: --top must be a whole number in [1, inf), got 0\n")
+
+
+@pytest.mark.parametrize("fitted_on", [(), ("--fitted-on", "text", "audio")])
+def test_operands_and_items_go_through_the_aligner(run, store, tmp_path, fitted_on):
+    path = tmp_path / "collapse.safetensors"
+    x, y = (TEXTS, SOUNDS) if fitted_on else (IMAGES, TEXTS)
+    aligner = MeanCollapse().fit(x, y)
+    save_aligner(aligner, path)
+    a, b = ("text", "audio") if fitted_on else ("image", "text")
+    found, results = ask(
+        run, store, f"{a}:cat + {b}:dog-1.jpg", "--modality", b, "--aligner", path, *fitted_on
+    )
+    point = aligner.transform(x)[0] + aligner.transform_y(y)[2]
+    rows, names = (y[[0, 2, 4]], ["cat", "dog-1.jpg", "sun set"]) if b == "audio" else (y, IDS)
+    order, cosines = best(point, aligner.transform_y(rows), left_out=[1 if b == "audio" else 2])
+    assert [c for _, c in results] == pytest.approx(cosines, abs=1e-6)
+    assert [n.partition("#")[0] for n, _ in results] == [names[i] for i in order]
+    assert found["aligner"] == str(path)
+
+
+@pytest.mark.parametrize(
+    "expression, options, message",
+    [
+        ("image:cat + audio:cat", (), "was fitted on image and text, not on audio (see --fitted-on)\n"),
+        (
+            "image:cat",
+            ("--modality", "audio"),
+            "was fitted on image and text, not on audio (see --fitted-on)\n",
+        ),
+        (
+            "image:cat",
+            ("--fitted-on", "image"),
+            "--fitted-on must be two of image, text, audio, video, got image\n",
+        ),
+        ("image:cat", ("--captioner", "run"), "does not go with --aligner\n"),
+    ],
+)
+def test_what_an_aligner_does_not_know(run, store, tmp_path, expression, options, message):
+    path = tmp_path / "collapse.safetensors"
+    save_aligner(MeanCollapse().fit(IMAGES, TEXTS), path)
+    code, out, err = run("arithmetic", store, expression, "--aligner", path, *options)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+def test_an_aligner_of_another_width(run, store, tmp_path):
+    save_aligner(MeanCollapse().fit(IMAGES[:, :4], TEXTS[:, :4]), path := tmp_path / "a.safetensors")
+    code, _, err = run("arithmetic", store, "image:cat", "--aligner", path)
+    assert code == 2
+    assert f"has dim 6, {path} was fitted on dim 4" in err
+
+
+@pytest.mark.parametrize(
+    "expression, at, message",
+    [
+        ("image:cat + image:cow", 12, "there is no item 'cow': ids are such as cat, dog-1.jpg, sun set, and"),
+        ("image:cat-text", 0, "#0 to #4 are the rows; a minus behind an id needs a space before it"),
+        ("video:cat", 0, "has no video, it has image, text, audio"),
+        ("2 * text:cat#2", 4, "item cat has 2 captions, from cat#0 to cat#1"),
+        ("image:#5", 0, "there is no item '#5'"),
+        ("image:cat#1", 0, "there is no item 'cat#1'"),
+        ("image:cat + 2", 10, "a number and an embedding do not add up"),
+    ],
+)
+def test_errors_point_into_the_expression(run, store, expression, at, message):
+    code, out, err = run("arithmetic", store, expression)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.endswith(f"\n  {expression}\n  {' ' * at}^\n")
+
+
+def test_options_that_do_not_apply(run, store):
+    code, _, err = run("arithmetic", store, "image:cat", "--fitted-on", "image", "text")
+    assert (code, err) == (2, "isthmus: --fitted-on does not apply: it is of --aligner\n")
+    code, _, err = run("arithmetic", store, "image:cat", "--modality", "video")
+    assert (code, err) == (2, f"isthmus: {store} has no video, it has image, text, audio\n")
+
+
+@pytest.mark.parametrize(
+    "opened, message",
+    [
+        (
+            OSError("no weights here"),
+            "it takes the store's encoder, mine, which cannot be opened: no weights here",
+        ),
+        (encoder("2"), "the store was embedded by mine of revision 1, it is 2 here"),
+        (encoder(dim=5), "mine gives dim 5, the store has 6"),
+    ],
+)
+def test_words_need_the_stores_encoder(run, store, monkeypatch, opened, message):
+    def open_encoder(name, device):
+        if isinstance(opened, Exception):
+            raise opened
+        return opened
+
+    monkeypatch.setattr(isthmus.encoders, "open_encoder", open_encoder)
+    code, _, err = run("arithmetic", store, "image:cat + text:'red'")
+    assert code == 2
+    assert message in err
+    assert run("arithmetic", store, "image:cat + text:cat")[0] == 0  # without words it is not asked for
+
+
+def test_a_store_without_names_has_rows(run, tmp_path):
+    made = Store.create(tmp_path / "bare", {"image": {"encoder": "mine"}})
+    made.append({"image": IMAGES[[0, 2, 4]]})
+    found, results = ask(run, made.root, "image:0 - 0.5 * image:#2")
+    assert [name for name, _ in results] == ["1"]
+    assert found["results"][0]["caption"] is None
+
+
+def test_table(run, store):
+    code, out, _ = run("arithmetic", store, "image:cat + text:dog-1.jpg#1")
+    assert code == 0
+    _, results = ask(run, store, "image:cat + text:dog-1.jpg#1")
+    for (name, cosine), line in zip(results, out.splitlines()[4:], strict=False):
+        assert name in line
+        assert f"{cosine:.3f}" in line
+    assert "a dog" in out
+
+
+def test_captioner_tells_of_the_point(run, store, tmp_path):
+    from isthmus.decode.data import CaptionData
+    from isthmus.decode.settings import CaptionTraining
+    from isthmus.decode.training import train_captioner
+
+    data = CaptionData.from_store(Store.open(store))
+    folder = train_captioner(data, CaptionTraining("CLIPRe", held_out=0.0), folder=tmp_path / "run").folder
+    found, _ = ask(run, store, "text:cat#1 + 0.1 * image:cat", "--captioner", folder)
+    point = unit_rows(TEXTS)[1] + 0.1 * unit_rows(IMAGES)[0]
+    order, cosines = best(point, TEXTS)
+    assert found["caption"] == {"text": CAPTIONS[order[0]], "score": pytest.approx(cosines[0], abs=1e-4)}
+    code, out, _ = run("arithmetic", store, "text:cat#1 + 0.1 * image:cat", "--captioner", folder)
+    assert (code, "a caption of the point: one cat" in out) == (0, True)
+    other = Store.create(tmp_path / "other", {"text": {"encoder": "mine", "revision": "9"}})
+    other.append({"text": TEXTS}, {"id": IDS, "caption": CAPTIONS})
+    code, _, err = run("arithmetic", other.root, "text:cat", "--captioner", folder)
+    assert code == 2
+    assert "text was embedded by mine of revision 9" in err
