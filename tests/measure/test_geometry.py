@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from isthmus.measure import find_items, geometry, measure
+from isthmus.measure import find_items, gap_direction_cosine, geometry, measure
 from isthmus.measure.geometry import _one_pair_of_each
 from isthmus.measure.geometry_table import LABELS
 from isthmus.theory import Geometry, sample
@@ -127,6 +127,7 @@ def test_facts_of_clip_on_coco(clip_pairs):
         found.gap_length_unbiased.low < found.gap_length_unbiased.value < 0.8514
     )  # l2m, which noise lengthens
     assert found.direction.mean == pytest.approx(0.99, abs=0.003)
+    assert found.direction.mean == pytest.approx(gap_direction_cosine(*clip_pairs), abs=0.003)
     assert found.orthogonality_x.std == pytest.approx(0.069, abs=0.003)
     assert found.residual_cosine.std == pytest.approx(0.1065, abs=0.002)
     assert found.residual_cosine.isotropic[1] == pytest.approx(0.044, abs=0.001)

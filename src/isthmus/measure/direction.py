@@ -10,6 +10,9 @@ from isthmus.checks import check_number, check_pairs, unit_rows
 def gap_direction_cosine(x: Any, y: Any, *, groups_of: int = 100, seed: int = 0) -> float:
     """Mean cosine between the gaps of random groups of pairs.
 
+    Every row counts: where an image stands in several rows, groups share it.
+    :func:`isthmus.measure.geometry` knows items, and takes one pair of each.
+
     Parameters
     ----------
     x, y : array-like of shape (n, dim)
