@@ -15,6 +15,7 @@ for words in (
     ["embedding.py"],
     ["caption_scores.py"],
     ["captioner.py"],
+    ["optimization.py"],
     ["distances.py", "--memory", "200000"],
 ):
     print(f"\n$ python benchmarks/{' '.join(words)}", flush=True)

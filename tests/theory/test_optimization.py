@@ -46,7 +46,7 @@ def blocks(monkeypatch):
 
 
 def descend(config):
-    x, y, plane = room._rotated(*room._start(config), config)
+    x, y, plane = room.rotated(*room._start(config), config)
     descent = Descent(x, y, config)
     descent.advance(config.steps)
     width = sum(config.effective)

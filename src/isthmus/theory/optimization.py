@@ -92,7 +92,7 @@ def optimization(
     """
     config = config or OptimizationConfig()
     start = _start(config)
-    x, y, plane = _rotated(*start, config)
+    x, y, plane = rotated(*start, config)
     descent = Descent(x, y, config)
     path = None if checkpoint is None else Path(checkpoint)
     records = _descend(descent, path, progress)
@@ -106,10 +106,33 @@ def _start(config: OptimizationConfig) -> tuple[np.ndarray, np.ndarray]:
     return (x, y) if config.reading == "scaled" else (unit_rows(x), unit_rows(y))
 
 
-def _rotated(
+def rotated(
     x: np.ndarray, y: np.ndarray, config: OptimizationConfig
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows in the effective dimensions and those of a basis, (ineffective, 2), of the others' constants."""
+    """Return rows in the effective dimensions and in the plane of the other dimensions' constants.
+
+    Parameters
+    ----------
+    x, y : ndarray of float64, shape (n, dim)
+        Rows whose ineffective dimensions are multiples of one vector each.
+    config : OptimizationConfig
+        Its effective dimensions, and whether to rotate at all.
+
+    Returns
+    -------
+    x, y : ndarray of float64, shape (n, sum(effective) + 2)
+        The same rows, with the same products; (n, dim) where `config.rotated` is not set.
+    plane : ndarray, shape (ineffective, 2)
+        Orthonormal basis: ``rows[:, width:] @ plane.T`` are the ineffective dimensions again.
+
+    Examples
+    --------
+    >>> config = OptimizationConfig(n=3, dim=9, effective=(1, 2))
+    >>> x, y = collapsed(3, dim=9, effective=(1, 2))
+    >>> u, v, plane = rotated(x, y, config)
+    >>> u.shape, plane.shape, bool(np.allclose(u @ v.T, x @ y.T))
+    ((3, 5), (6, 2), True)
+    """
     width = sum(config.effective)
     if config.rotated:
         plane = np.linalg.qr(np.stack([x[0, width:], y[0, width:]], axis=1))[0]
