@@ -190,6 +190,7 @@ def test_rows_and_seeds(drawn):
     few = {"rows": 50, "shifts": (0, 0.5), "temperatures": (0.1,)}
     one, same, other = (gap_shift(x, y, seed=s, **few) for s in (0, 0, 1))
     assert one.settings["n"] == 50
+    assert one["R@1 x to y, gap as it is"].measured > 0.4  # pairs stay pairs
     assert one.to_dict() == same.to_dict()
     assert one.curves["loss"].tolist() != other.curves["loss"].tolist()
     all_of_them = gap_shift(x[:50], y[:50], seed=1, **few).curves["loss"]
