@@ -193,6 +193,7 @@ def test_rows_and_seeds(drawn):
     assert one["R@1 x to y, gap as it is"].measured > 0.4  # pairs stay pairs
     assert one.to_dict() == same.to_dict()
     assert one.curves["loss"].tolist() != other.curves["loss"].tolist()
+    assert gap_shift(**few).curves["loss"].tolist() != gap_shift(seed=1, **few).curves["loss"].tolist()
     all_of_them = gap_shift(x[:50], y[:50], seed=1, **few).curves["loss"]
     assert all_of_them == pytest.approx(gap_shift(x[:50], y[:50], seed=2, **few).curves["loss"])
 
