@@ -52,6 +52,13 @@ def optimization(
     about ``c / 2 dim ** 2`` of all variance, ``c`` ineffective dimensions)
     and a little more after each step; outside that plane they never vary.
 
+    What the paper prints, 0.99 falling to 0.82 over the ineffective
+    dimensions, is the notebook's loop after 200,000 steps on the notebook's
+    500 pairs: 0.812 of the start (standard deviation 0.005 over six draws, by
+    ``coarser(500)``; printed: 0.83). 1,000 pairs come to 0.925 of it: the
+    gradient by one row falls with their number. Rows that start at unit
+    length go on to below 0.4 of it; a learned temperature all but stops at 0.99.
+
     Parameters
     ----------
     config : OptimizationConfig, optional
