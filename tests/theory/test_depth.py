@@ -145,11 +145,9 @@ def small(monkeypatch):
     """Networks of two narrow layers, that see images of 224 x 224 and give 512 dimensions as CLIP's do."""
     transformers = pytest.importorskip("transformers", reason="transformers is not installed: isthmus[clip]")
     tower = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2, "num_hidden_layers": 2}
-    config = transformers.CLIPConfig
     monkeypatch.setattr(
-        transformers,
-        "CLIPConfig",
-        lambda vision_config: config(text_config=tower, vision_config=tower | vision_config),
+        "isthmus.theory.depth_clip._config",
+        lambda patch: transformers.CLIPConfig(text_config=tower, vision_config=tower | {"patch_size": patch}),
     )
 
 

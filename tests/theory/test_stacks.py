@@ -220,6 +220,15 @@ def test_the_covariance_after_a_relu_is_that_of_gaussian_neurons():
     assert np.allclose(after.covariance, np.cov(z.T), atol=0.03 * scale)
 
 
+def test_the_covariance_of_a_residual_layer_is_that_of_its_features():
+    stacked = equivalent_layers("residual", depth=1, width=8, rng=np.random.default_rng(0), unit=False)
+    ((_, after),) = stacked
+    x = np.random.default_rng(1).normal(size=(300_000, 8))
+    ((_, rows),) = run_stack("residual", x, depth=1, rng=np.random.default_rng(0))
+    assert np.allclose(after.mean, rows.mean(axis=0), atol=0.01)
+    assert np.allclose(after.covariance, np.cov(rows.T), atol=0.03)
+
+
 @pytest.mark.parametrize("n, dim", [(40, 7), (5, 9)])
 def test_spectrum_is_that_of_the_covariance(n, dim):
     x = np.random.default_rng(0).normal(size=(n, dim)) + 3

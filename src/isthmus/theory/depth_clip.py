@@ -162,11 +162,11 @@ def _simulation(x: np.ndarray, every: np.ndarray, first: list[int], settings: di
 
 def _encoder(patch: int, initialization: str, seed: int, encode: Callable[[str], Sequence[int]]) -> Encoder:
     import torch
-    from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
+    from transformers import CLIPImageProcessorPil, CLIPModel
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network: Any = CLIPModel(CLIPConfig(vision_config={"patch_size": patch}))
+        network: Any = CLIPModel(_config(patch))
         if initialization == "openai":
             _draw_as_openai(network)
     tokens = Tokens(
@@ -179,6 +179,12 @@ def _encoder(patch: int, initialization: str, seed: int, encode: Callable[[str],
     return NetworkEncoder(
         "random_clip", network, branches=branches, revision=f"random-{initialization}-{seed}"
     )
+
+
+def _config(patch: int) -> Any:
+    from transformers import CLIPConfig
+
+    return CLIPConfig(vision_config={"patch_size": patch})
 
 
 def _draw_as_openai(network: Any) -> None:
