@@ -11,7 +11,7 @@ from rich.console import Console
 
 from isthmus.cli import captions
 from isthmus.cli.caption import Training
-from isthmus.cli.caption_scores import Scored
+from isthmus.cli.caption_scores import Scored, Scoring, compare_items, read_candidates, score_items
 from isthmus.cli.caption_writing import Rate, Writing, prepare
 from isthmus.decode.data import CaptionData
 from isthmus.decode.generation import Writing as Told
@@ -133,3 +133,43 @@ def test_the_rate_is_of_the_lines_written_by_this_call(store, runs, tmp_path, mo
     assert pace.told == ""
     pace(24, None)
     assert pace.told == ", 2/s"
+
+
+def test_a_caption_may_be_no_longer_than_the_positions_allow(store, runs):
+    with pytest.raises(ValueError, match="--length must be at most 10, what the language model has room for"):
+        prepare(runs["C3"], str(store), Writing(length=11))
+
+
+def test_a_file_is_no_store(runs, tmp_path):
+    (tmp_path / "a.npy").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"a\.npy is a file: expected a store"):
+        prepare(runs["C3"], str(tmp_path / "a.npy"), Writing(modality="image"))
+
+
+def test_captions_in_other_letters_than_utf8_are_refused_by_name(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes('{"id": "1", "caption": "café"}\n'.encode("latin-1"))
+    with pytest.raises(ValueError, match=r"a\.jsonl must be UTF-8, byte 27 is not"):
+        captions.read_captions(path)
+    path.write_bytes('{"id": "1", "caption": "café"}\n'.encode("utf-8-sig"))
+    assert captions.read_captions(path) == {"1": "café"}
+
+
+def test_two_captioners_are_compared_on_the_same_items(store, runs, tmp_path):
+    files = {}
+    for method in ("C3", "CLIPRe"):
+        task = prepare(runs[method], str(store), Writing())
+        files[method] = tmp_path / f"{method}.jsonl"
+        files[method].write_text("".join(captions.lines(task.items, task.write)), encoding="utf-8")
+    found = read_candidates(files["CLIPRe"], str(store), Writing())
+    compared = compare_items(found, files["C3"], Scoring(("ROUGE-L", "CLIPScore")))
+    alone = score_items(found, Scoring(("ROUGE-L", "CLIPScore")))
+    for metric, found_there in compared.metrics.items():
+        assert found_there.a.value == pytest.approx(alone.scores.corpus[metric].value)
+    assert (
+        compared.metrics["ROUGE-L"].share == 1.0
+    )  # captions of the items themselves are among those learned
+    lines = files["C3"].read_text().splitlines()
+    files["C3"].write_text("\n".join(lines[1:]) + "\n")
+    with pytest.raises(ValueError, match=r"is among the first captions and not among .*C3\.jsonl"):
+        compare_items(found, files["C3"], Scoring())

@@ -14,9 +14,6 @@ from isthmus.cli.show import progress_bar, say, show
 caption = App(name="caption", help="Train a captioner on captions alone, write captions with it, score them.")
 
 
-_OF_ANY_METHOD = ("method", "held_out", "seed", "device", "checkpoint_seconds")  # even if it trains nothing
-
-
 @dataclass
 class Training:
     """Options of `isthmus caption train`.
@@ -141,19 +138,17 @@ def train(
         Print one JSON object.
     """
     from isthmus.decode.data import CaptionData
-    from isthmus.decode.methods import METHODS
+    from isthmus.decode.requirements import check_given
     from isthmus.decode.run import RUN, CaptionRun
     from isthmus.decode.settings import CaptionTraining, read_settings
     from isthmus.decode.training import train_captioner
     from isthmus.processes import is_main_process
     from isthmus.store import Store
 
-    chosen = CaptionTraining.from_dict(read_settings(config), name=str(config)) if config else None
+    told = read_settings(config) if config else {}
     flags = {name: value for name, value in asdict(settings).items() if value is not None}
-    chosen = replace(chosen or CaptionTraining(), **flags)
-    idle = [f"--{name.replace('_', '-')}" for name in flags if name not in _OF_ANY_METHOD]
-    if idle and METHODS[chosen.method].writes == "nearest":
-        raise ValueError(f"{', '.join(idle)}: does not apply to {chosen.method}, which trains no network")
+    chosen = replace(CaptionTraining.from_dict(told, name=str(config)), **flags)
+    check_given(chosen, dict.fromkeys([*(str(name).replace("-", "_") for name in told), *flags]))
     data = CaptionData.from_store(Store.open(store))
     begun, done = time.monotonic(), (out / RUN).is_file() and CaptionRun.open(out, complete=False).complete
     with progress_bar("training") as advance:
@@ -189,9 +184,16 @@ class _Pace:
             say(f"{told}{left}")
 
 
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
 def _summarize(run: Any, settings: Any) -> None:
+    from isthmus.decode.methods import METHODS
+
     story = run.story
-    what = f"{settings.method} from {story['captions']} captions of {story['items']} items"
+    captions, items = _counted(story["captions"], "caption"), _counted(story["items"], "item")
+    what = f"{settings.method} from {captions} of {items}"
     history = story["history"]
     if history and history["cut"]:
         say(f"{history['cut']} captions were longer than the language model's positions and cut")
@@ -200,7 +202,8 @@ def _summarize(run: Any, settings: Any) -> None:
         held = history["validations"][best - 1] if best else None
         kept = f", epoch {best} of {len(history['losses'])} kept"
         what += kept + (f", held-out loss {held:.3f} nats per token" if held is not None else "")
-    std = (story["noise"] or {}).get("learned", {}).get("std_")
+    pairs = METHODS[settings.method].learns_from == "pairs"  # to which no noise is added
+    std = None if pairs else (story["noise"] or {}).get("learned", {}).get("std_")
     what += f", noise of std {std:.4g}" if std is not None else ""
     say(f"{what}: {run.folder}")
 
@@ -267,6 +270,7 @@ def score(
     /,
     *,
     out: Path | None = None,
+    against: Path | None = None,
     metrics: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
     spice: Path | None = None,
     settings: Annotated[Writing, Parameter("*")] = Writing(),  # noqa: B008
@@ -283,6 +287,9 @@ def score(
         The store or the source that is captioned, with captions to score against.
     out : Path
         Also write the captions to this file (.jsonl), which must not exist.
+    against : Path
+        Captions of the same items by another captioner (.jsonl): compare the two, both resampled on the same
+        items.
     metrics : list of str
         BLEU, METEOR, ROUGE-L, CIDEr-D, SPICE, CLIPScore. By default all that can be had here.
     spice : Path
@@ -290,7 +297,13 @@ def score(
     as_json : bool
         Print one JSON object.
     """
-    from isthmus.cli.caption_scores import Scoring, read_candidates, score_items, write_candidates
+    from isthmus.cli.caption_scores import (
+        Scoring,
+        compare_items,
+        read_candidates,
+        score_items,
+        write_candidates,
+    )
     from isthmus.cli.show import check_output
 
     check_output(out, ".jsonl")
@@ -306,7 +319,7 @@ def score(
         tuple(metrics) if metrics else None, None if spice is None else str(spice), settings.seed
     )
     with progress_bar("scoring"):
-        scored = score_items(found, scoring)
+        scored = score_items(found, scoring) if against is None else compare_items(found, against, scoring)
     _say_skipped(found.skipped or found.items.skipped)
     if found.beyond:
         say(f"--limit leaves out the captions of other items: {found.beyond}")

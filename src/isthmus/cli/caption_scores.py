@@ -15,7 +15,7 @@ from isthmus.cli.captions import Items, Rows
 from isthmus.encoders import Encoder, open_encoder
 
 if TYPE_CHECKING:
-    from isthmus.evaluate.captions import CaptionRows, CaptionScores, FactScores
+    from isthmus.evaluate.captions import CaptionComparison, CaptionRows, CaptionScores, FactScores
 
 _CLIP = "CLIPScore"
 _TEXTS = 256  # that are embedded at a time
@@ -177,10 +177,8 @@ def score_items(found: Candidates, scoring: Scoring) -> Scored:
     """
     from isthmus.evaluate.captions import score_captions, score_facts
 
-    candidates, held, metrics = found.captions, found.items.references(), scoring.metrics
-    if lacks := [name for name in candidates if not held.get(name)]:
-        raise ValueError(f"item {lacks[0]} has a caption, but there are no references of it to score against")
-    references = {name: held[name] for name in candidates}
+    candidates, metrics = found.captions, scoring.metrics
+    references = _references(found)
     embedded = None
     if metrics is None or _CLIP in metrics:
         if isinstance(found.encoder, Encoder):
@@ -202,6 +200,59 @@ def score_items(found: Candidates, scoring: Scoring) -> Scored:
         truths = _truths(origin, candidates)
         facts = score_facts(candidates, truths, modality=found.modality, seed=scoring.seed)
     return Scored(scores, facts, found.modality)
+
+
+def compare_items(found: Candidates, against: Path, scoring: Scoring) -> "CaptionComparison":
+    """Compare captions of some items with those of another captioner, in a file.
+
+    Parameters
+    ----------
+    found : Candidates
+        The captions: a.
+    against : Path
+        Captions of the same items, and of no others: b.
+    scoring : Scoring
+        By which metrics.
+
+    Returns
+    -------
+    CaptionComparison
+        Of each metric both values and their difference, with an interval.
+
+    Raises
+    ------
+    ValueError
+        The file does not hold the same items, or as for `score_items`.
+    """
+    from isthmus.evaluate.captions import compare_captions
+
+    others, references = captions.read_captions(against), _references(found)
+    for name, there, lacking in (
+        *((name, "the first captions", against) for name in found.captions if name not in others),
+        *((name, against, "the first captions") for name in others if name not in found.captions),
+    ):
+        raise ValueError(f"item {name} is among {there} and not among {lacking}: both must caption the same")
+    rows = None
+    if isinstance(found.encoder, Encoder) and (scoring.metrics is None or _CLIP in scoring.metrics):
+        a, b = (_embedded(c, references, found.rows or [], found.encoder) for c in (found.captions, others))
+        rows = a, b
+    return compare_captions(
+        found.captions,
+        dict(others),
+        references,
+        metrics=scoring.metrics,
+        rows=rows,
+        spice_folder=scoring.spice_folder,
+        seed=scoring.seed,
+    )
+
+
+def _references(found: Candidates) -> dict[str, list[str]]:
+    """Return the captions that people wrote of the items."""
+    held = found.items.references()
+    if lacks := [name for name in found.captions if not held.get(name)]:
+        raise ValueError(f"item {lacks[0]} has a caption, but there are no references of it to score against")
+    return {name: held[name] for name in found.captions}
 
 
 def _text_encoder(entry: Mapping[str, Any] | None, *, device: str) -> Encoder | str:

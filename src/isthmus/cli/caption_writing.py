@@ -31,7 +31,7 @@ class Writing:
     temperature : float
         Of nucleus: divides the logits.
     seed : int
-        Of nucleus.
+        Of nucleus; of scores: of the resamples that intervals come from.
     length_penalty : float
         Of beam: log-probabilities are divided by the length to this power.
     batch_size : int
@@ -117,10 +117,16 @@ def prepare(run: Path, source: str, settings: Writing) -> Prepared:
 
     writer, options = open_writer(run, device=settings.device), settings.generation()
     _check_method(settings, writer.method)
-    modality = modality_of(source, settings.modality, settings.split)
+    own = writer.run.settings.modality if writer.method.learns_from == "pairs" else None
+    modality = modality_of(source, settings.modality or own, settings.split)
     items = open_items(source, Choice(modality, settings.limit, settings.split, settings.on_error), writer)
+    room = _room(writer)
     if settings.length is None:
-        options = settings.generation(_room(writer))
+        options = settings.generation(room)
+    elif room is not None and settings.length > room:
+        raise ValueError(
+            f"--length must be at most {room}, what the language model has room for, got {settings.length}"
+        )
 
     def write(rows: np.ndarray, number: int) -> list[Any]:
         seed = np.random.SeedSequence([options.seed, number]).generate_state(1, np.uint32)[0]

@@ -97,6 +97,8 @@ def open_items(name: str, choice: Choice, writer: "CaptionWriter | None") -> Ite
 
 
 def _open(name: str, split: str | None, on_error: Literal["raise", "skip"] = "raise") -> Source:
+    if Path(name).is_file():
+        raise ValueError(f"{name} is a file: expected a store, such as `isthmus embed` writes, or a source")
     try:
         return open_source(name, split=split, on_error=on_error)
     except ValueError as error:
@@ -300,7 +302,11 @@ def read_captions(path: Path) -> Captions:
     if not path.stat().st_size:
         raise ValueError(f"{path} holds no captions")
     found = Captions()
-    for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), 1):
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} must be UTF-8, byte {error.start} is not: {error.reason}") from error
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
         try:
             entry = json.loads(line)
         except json.JSONDecodeError as error:

@@ -316,7 +316,12 @@ def _check_same(run: CaptionRun, identity: dict[str, Any]) -> None:
     there, here = _flat(run.story["identity"]), _flat(identity)
     unlike = [key for key in sorted({*there, *here}) if there.get(key) != here.get(key)]
     if unlike:
-        sides = "; ".join(f"{key} is {there.get(key)} there and {here.get(key)} here" for key in unlike)
+        sides = "; ".join(
+            "it learned from other data"
+            if key == "data"
+            else f"{key} is {there.get(key)} there and {here.get(key)} here"
+            for key in unlike
+        )
         raise ValueError(f"{run.folder} is another run: {sides}. Train into another folder")
 
 

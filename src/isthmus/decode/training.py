@@ -14,6 +14,7 @@ from isthmus.decode.connection import Connection
 from isthmus.decode.data import CaptionData
 from isthmus.decode.memory import TextMemory
 from isthmus.decode.methods import METHODS
+from isthmus.decode.requirements import check_training
 from isthmus.decode.run import RUN, CaptionRun, claimed
 from isthmus.decode.settings import SHAPE, CaptionTraining
 from isthmus.decode.task import CaptionTask, Tokens
@@ -95,7 +96,7 @@ def train_captioner(
     """
     settings = settings or CaptionTraining()
     begun = None if start is None else CaptionRun.open(start)
-    _check(data, settings, begun)
+    check_training(data, settings, begun)
     if begun is not None:
         settings = replace(settings, **{name: begun.story["settings"][name] for name in SHAPE})
     identity = {
@@ -241,81 +242,6 @@ class _Training:
             return Captioner.load(self.begun.captioner)
         config = self.settings.captioner(int(self.data.of("text").shape[1]))
         return Captioner.build(config, self.texts, seed=self.settings.seed)
-
-
-def _check(data: CaptionData, settings: CaptionTraining, begun: CaptionRun | None) -> None:
-    """Raise unless the data has what the method learns from, before anything is written."""
-    method = METHODS[settings.method]
-    data.of("text")
-    data.told()
-    if method.collapse and data.modalities == ("text",):
-        raise ValueError(
-            f"{settings.method} subtracts the means of other modalities, but {data.name} has text alone: "
-            "embed it with another, such as image, or take a method that subtracts none, such as C1"
-        )
-    _check_applies(data, settings)
-    if begun is not None:
-        _check_start(data, settings, begun)
-    elif settings.frozen and settings.language_model == CaptionTraining.language_model:
-        raise ValueError(
-            "frozen does not apply to the small language model, whose weights are random before training: "
-            "expected another language_model, such as gpt2"
-        )
-
-
-def _check_applies(data: CaptionData, settings: CaptionTraining) -> None:
-    """Raise for a setting that would be ignored, or that asks for what the data has not."""
-    method = METHODS[settings.method]
-    if settings.pairs != CaptionTraining.pairs and method.learns_from != "pairs":
-        raise ValueError(
-            f"pairs does not apply to {settings.method}, which learns from no pairs, got {settings.pairs}"
-        )
-    if settings.noise_pairs and method.noise != "calibrated":
-        has = f"its noise is {method.noise}, not calibrated" if method.noise else "it adds no noise"
-        raise ValueError(
-            f"noise_pairs does not apply to {settings.method}: {has}, got {settings.noise_pairs}"
-        )
-    used = method.learns_from == "pairs" or settings.select == "cross-modal" or settings.noise_pairs
-    if used or settings.modality != CaptionTraining.modality:
-        data.of(settings.modality)
-    if settings.noise_pairs:
-        count = len(data.split(settings.held_out, seed=settings.seed)[0])
-        if settings.noise_pairs > count:
-            raise ValueError(
-                f"noise_pairs must be at most {count}, the items of {data.name} that are learned from, "
-                f"got {settings.noise_pairs}"
-            )
-
-
-def _check_start(data: CaptionData, settings: CaptionTraining, begun: CaptionRun) -> None:
-    """Raise unless a run can be trained further as the settings say."""
-    if METHODS[settings.method].learns_from != "pairs":
-        raise ValueError(
-            f"a run is trained further on pairs: expected a method such as ClipCap, got {settings.method}"
-        )
-    if METHODS[begun.settings.method].writes != "decoder":
-        raise ValueError(f"{begun.folder}: a run of {begun.settings.method} cannot be trained further")
-    if settings.std is not None:
-        raise ValueError(f"std must be None where a run is trained further on pairs, got {settings.std}")
-    for name in SHAPE:
-        there, here = getattr(begun.settings, name), getattr(settings, name)
-        if here not in (there, getattr(CaptionTraining, name)):
-            raise ValueError(
-                f"{name} is kept where a run is trained further: {begun.folder} has {there}, got {here}"
-            )
-    dim = int(data.of(settings.modality).shape[1])
-    if dim != begun.story["dim"]:
-        raise ValueError(f"{begun.folder} learned from dim {begun.story['dim']}, {data.name} has dim {dim}")
-    connection = Connection.load(begun.connection)
-    if connection.method.collapse and settings.modality not in connection.modalities:
-        raise ValueError(
-            f"{begun.folder} has no mean of {settings.modality}, only of {', '.join(connection.modalities)}"
-        )
-    for name, entry in begun.encoders.items():
-        if name in data.encoders and dict(data.encoders[name]) != entry:
-            raise ValueError(
-                f"{begun.folder} learned from {name} by {entry}, {data.name} has {dict(data.encoders[name])}"
-            )
 
 
 def _share(items: np.ndarray, share: float) -> np.ndarray:
