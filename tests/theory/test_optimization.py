@@ -82,6 +82,14 @@ def test_temperatures_are_the_oracles(more):
         assert abs(np.log(ours[2] * config.temperature)) > 0.01
 
 
+def test_a_learned_temperature_stops_where_clips_does():
+    settings = SMALL | {"steps": 300, "reading": "unit", "learning_rate": 0.2, "learn_temperature": True}
+    x, y, scale = descend(OptimizationConfig(**settings))
+    assert scale == pytest.approx(100)
+    assert np.isfinite(x).all()
+    assert np.isfinite(y).all()
+
+
 def test_the_rotated_run_is_the_run_in_all_dimensions():
     both = [
         descend(OptimizationConfig(n=60, steps=200, learning_rate=20, rotated=rotated))[:2]
