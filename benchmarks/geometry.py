@@ -51,13 +51,14 @@ def measure(folder):
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    start = time.perf_counter()
+    start, spent = time.perf_counter(), time.process_time()
     found = geometry(x, y)
-    seconds = time.perf_counter() - start
+    seconds, spent = time.perf_counter() - start, time.process_time() - spent
     done.set()
     watcher.join()
     size = (x.nbytes + y.nbytes) / 2**20
-    print(f"{len(x)} pairs, dim {DIM}, {x.dtype} memmaps of {size:.0f} MiB: {seconds:.0f} s")
+    print(f"{len(x)} pairs, dim {DIM}, {x.dtype} memmaps of {size:.0f} MiB")
+    print(f"{seconds:.0f} s, {spent:.0f} s of processors")
     print(f"memory above the start: {peak[0] - before:.0f} MiB")
     print(f"peak resident, mapped files included: {getrusage(RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
     print(f"{found.groups} of {found.groups_in_all} groups; gap {found.gap_length_unbiased.value:.4f}")
