@@ -156,7 +156,10 @@ def scenes():
     """Five pictures, of five captions, four, ... and one."""
     pictures = np.random.default_rng(0).integers(0, 256, size=(5, 40, 50, 3), dtype=np.uint8)
     texts = "a red dog", "two cats", "a dog on the sofa", "rain", "a red car in the rain"
-    items = [Item(str(i), str(i), texts[i:], image=picture) for i, picture in enumerate(pictures)]
+    items = [
+        Item(str(i), str(i), tuple(f"{text} {i}" for text in texts[i:]), image=picture)
+        for i, picture in enumerate(pictures)
+    ]
     return Source("five", lambda: iter(items))
 
 
