@@ -1,0 +1,158 @@
+"""What the benchmark of arithmetic found: figures with intervals, and the tables that they are read in."""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from typing import Any, Self
+
+import numpy as np
+
+from isthmus.measure.bootstrap import Bootstrap, Figure
+
+FIGURES = {
+    "recall_at_1": "R@1",
+    "recall_at_10": "R@10",
+    "recall_at_1_with_operand": "R@1 with the operand among the candidates",
+    "changed": "share of the changed facts that are right",
+    "kept": "share of the kept facts that are right",
+}
+ALL = "all"  # kinds together
+Key = tuple[str, str, str, str, str]  # modality, kind, prompt, method, answer
+
+
+@dataclass
+class Tally:
+    """What was found for every query.
+
+    Examples
+    --------
+    >>> tally = Tally()
+    >>> tally.add(("image", "add", "word", "raw", "text"), 0, {"recall_at_1": 1.0})
+    >>> tally.found
+    {('image', 'add', 'word', 'raw', 'text'): {0: {'recall_at_1': 1.0}}}
+    """
+
+    found: dict[Key, dict[Hashable, dict[str, float]]] = field(default_factory=dict)
+
+    def add(self, key: Key, query: Hashable, figures: dict[str, float]) -> None:
+        """Keep the figures of one query."""
+        self.found.setdefault(key, {})[query] = figures
+
+
+@dataclass(frozen=True)
+class Row:
+    """The figures of some queries, answered in one way.
+
+    Examples
+    --------
+    >>> half = Figure(0.5, 0.4, 0.6)
+    >>> Row("image", "add", "word", "raw", "text", 9, {"recall_at_1": half}).to_dict()["recall_at_1"]
+    {'value': 0.5, 'low': 0.4, 'high': 0.6}
+    """
+
+    modality: str
+    kind: str  # of the queries, or "all"
+    prompt: str  # how the change is put into words; "" where no words are used
+    method: str  # "raw", or the aligner
+    answer: str  # "arithmetic"; "weight 2" of the texts; "image" or "text" alone
+    queries: int
+    figures: dict[str, Figure]  # as in FIGURES
+    gains: dict[str, Figure] = field(default_factory=dict)  # in R@1: over what, query by query
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it, ready for JSON."""
+        told = {k: v for k, v in asdict(self).items() if k not in ("figures", "gains")}
+        gains = {name: figure._asdict() for name, figure in self.gains.items()}
+        return told | {name: figure._asdict() for name, figure in self.figures.items()} | {"gains": gains}
+
+
+@dataclass(frozen=True)
+class ArithmeticResult:
+    """What arithmetic finds on the world, by every aligner.
+
+    Examples
+    --------
+    >>> tally = Tally()
+    >>> for query in range(4):
+    ...     tally.add(("image", "add", "word", "raw", "arithmetic"), query, {"recall_at_1": query % 2})
+    >>> ArithmeticResult.of(tally, encoder="world", options={}).row("image", "all", "word", "raw").queries
+    4
+    """
+
+    encoder: str
+    options: dict[str, Any]
+    rows: tuple[Row, ...]
+
+    @classmethod
+    def of(cls, tally: Tally, *, encoder: str, options: Mapping[str, Any]) -> Self:
+        """Average over queries, which are resampled for the intervals."""
+        found = dict(tally.found)
+        for (modality, _, prompt, method, answer), queries in tally.found.items():
+            found.setdefault((modality, ALL, prompt, method, answer), {}).update(queries)
+        rows = tuple(_row(key, queries, found) for key, queries in found.items())
+        return cls(encoder, dict(options), rows)
+
+    def row(self, modality: str, kind: str, prompt: str, method: str, *, answer: str = "arithmetic") -> Row:
+        """Return one row.
+
+        Raises
+        ------
+        KeyError
+            There is none such.
+        """
+        wanted = (modality, kind, prompt, method, answer)
+        for row in self.rows:
+            if (row.modality, row.kind, row.prompt, row.method, row.answer) == wanted:
+                return row
+        raise KeyError(wanted)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it, ready for JSON."""
+        return {
+            "encoder": self.encoder,
+            "options": self.options,
+            "rows": [row.to_dict() for row in self.rows],
+        }
+
+    def __rich__(self) -> Any:
+        from rich.console import Group
+
+        from isthmus.evaluate.arithmetic.tables import sheets
+
+        return Group(*sheets(self), "in percent, with 95% intervals over queries")
+
+
+def _row(key: Key, queries: Mapping[Hashable, Mapping[str, float]], found: Mapping[Key, Any]) -> Row:
+    boot = _bootstrap(len(queries))
+    names = next(iter(queries.values()))
+    figures = {name: boot.figure(boot.mean(_values(queries, name))) for name in names}
+    return Row(*key, len(queries), figures, _gains(key, queries, found))
+
+
+def _gains(
+    key: Key, queries: Mapping[Hashable, Mapping[str, float]], found: Mapping[Key, Any]
+) -> dict[str, Figure]:
+    """Compare R@1 of arithmetic, on the same queries, with raw arithmetic and with the text alone."""
+    modality, kind, prompt, method, answer = key
+    if answer != "arithmetic":
+        return {}
+    others = {
+        "raw": (modality, kind, prompt, "raw", answer),
+        "text": (modality, kind, prompt, method, "text"),
+    }
+    boot, mine = _bootstrap(len(queries)), _values(queries, "recall_at_1")
+    gains = {}
+    for name, other in others.items():
+        if other in found and not (name == method == "raw"):
+            theirs = np.array([found[other][query]["recall_at_1"] for query in queries])
+            gains[name] = boot.figure(boot.mean(mine - theirs))
+    return gains
+
+
+def _values(queries: Mapping[Hashable, Mapping[str, float]], name: str) -> np.ndarray:
+    return np.array([float(figures[name]) for figures in queries.values()])
+
+
+@cache
+def _bootstrap(n: int) -> Bootstrap:
+    return Bootstrap(np.arange(n), seed=0)
