@@ -59,7 +59,7 @@ def test_the_pareto_front_is_not_beaten(comparison):
         if points[a] != points[b] and all(np.less_equal(points[a], points[b]))
     }
     assert set(summary["pareto"]) == set(points) - beaten
-    assert len(summary["pareto"]) >= 2
+    assert summary["pareto"]
 
 
 def test_steps_make_the_file_where_there_is_none_and_quote_its_name(comparison):

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.checks import check_pairs
-from isthmus.measure.bootstrap import Bootstrap, Figure, twice_the_move
+from isthmus.checks import check_pairs, unit_rows
+from isthmus.measure.bootstrap import Bootstrap, Figure, MeanVector
 from isthmus.measure.dimension import effective_dimension
 from isthmus.measure.discrimination import k_occurrence, retrieval_ranks, skewness
 from isthmus.measure.distances import distances_within
@@ -166,13 +166,7 @@ def replicate(x: Any, y: Any, items: Items, *, seed: int = 0, sample: np.ndarray
     part = items if sample is None else items.take(sample)
     rows = np.arange(len(x)) if sample is None else sample
     x_part, y_part = (x, y) if sample is None else (x[rows], y[rows])
-    within = []
-    for name, array, distinct in (("x", x_part, part.x_rows), ("y", y_part, part.y_rows)):
-        distance, potential = distances_within(Selected(array, distinct), potential=True)
-        within.append(boot.pairwise_mean(distance, rows[distinct]))
-        mean_potential = boot.pairwise_mean(potential, rows[distinct])
-        out[f"uniformity_{name}"] = np.log(np.maximum(mean_potential, np.exp(-8)))
-    out["rmg"] = relative_gap(out.pop("pair_distance"), sum(within) / 2)
+    out |= _pairwise_figures(x_part, y_part, part, boot, rows=rows, pair_distance=out.pop("pair_distance"))
     told = modality_probe(x_part, y_part, groups=part.group, seed=seed)
     out["probe_accuracy"] = (boot.mean(told[0], rows) + boot.mean(told[1], rows)) / 2
     out |= _retrieval(x, y, items, boot, None if sample is None else seed)
@@ -198,46 +192,89 @@ def _summing_figures(x: Any, y: Any, items: Items, boot: Bootstrap) -> Replicate
             here = distinct[np.searchsorted(distinct, rows.start) : np.searchsorted(distinct, rows.stop)]
             sums[k] += boot.sums_by_bin(here, block[here - rows.start])
     counts = [np.bincount(boot.bin[rows], minlength=boot.bins) for rows in (items.x_rows, items.y_rows)]
-    cone = [_cone(sums[k], counts[k], boot) for k in (0, 1)]
-    means = [boot.mean_of_bins(sums[k], counts[k]) for k in (0, 1)]  # (1 + draws, dim) each
-    difference = means[0] - means[1]
-    length = np.linalg.norm(difference[0])
-    direction = difference[0] / length if length else difference[0]
+    means = [boot.mean_vector(sums[k], counts[k]) for k in (0, 1)]
+    cone = [_cone(mean, int(count.sum())) for mean, count in zip(means, counts, strict=True)]
     out = {
         "alignment": boot.mean(cosine),
         "pair_distance": boot.mean(distance),
-        "l2m": np.maximum(difference @ direction, 0),
+        "l2m": _length(means[0] - means[1]),
         "cone_x": cone[0],
         "cone_y": cone[1],
     }
     within = cosine_distance((cone[0] + cone[1]) / 2)
     out["rmg_cosine"] = relative_gap(cosine_distance(out["alignment"]), within)
+    return out | _gap_shares(means[0] - means[1])
+
+
+def _length(difference: MeanVector) -> np.ndarray:
+    """Replicate a mean difference's length: the value as defined, resamples without the noise in it."""
+    length = np.sqrt(np.maximum(difference.squared_length(), 0))
+    length[0] = np.linalg.norm(difference.value)
+    return length
+
+
+def _gap_shares(difference: MeanVector) -> Replicated:
+    """Replicate shares of the squared mean difference in its largest dimensions, resamples without noise."""
+    square = difference.value**2
+    largest = np.argsort(-square, kind="stable")
+    whole = difference.squared_length()
+    # a resample in which nothing is left of the gap says nothing: any share is as good
+    share_of_nothing = np.arange(len(whole)) % 2
+    out = {}
     for k in (1, 2, 10):
-        out[f"gap_share_top_{k}"] = _gap_share(difference, k)
+        part = difference.squared_length(largest[:k])
+        share = np.divide(part, whole, out=share_of_nothing.astype(float), where=whole > 0)
+        share[0] = square[largest[:k]].sum() / max(square.sum(), 1e-300)
+        out[f"gap_share_top_{k}"] = np.clip(share, 0, 1)
     return out
 
 
-def _gap_share(difference: np.ndarray, k: int) -> np.ndarray:
-    """Replicated share of the squared mean difference (1 + draws, dim) in the k largest dimensions.
-
-    To first order in the resampled difference: squares would add each resample's noise to every dimension.
-    """
-    square = difference[0] ** 2
-    total = max(square.sum(), 1e-300)
-    top = np.zeros(len(square))
-    top[np.argsort(-square, kind="stable")[:k]] = 1
-    share = (square * top).sum() / total
-    slope = 2 * difference[0] * (top - share) / total
-    return np.clip(share + (difference - difference[0]) @ slope, 0, 1)
-
-
-def _cone(sums: np.ndarray, counts: np.ndarray, boot: Bootstrap) -> np.ndarray:
-    """Mean cosine of different rows: each row's is (row . total - 1) / (n - 1), summed by bin."""
-    n = counts.sum()
-    if n < 2:
+def _cone(mean: MeanVector, rows: int) -> np.ndarray:
+    """Replicate the mean cosine of different rows: the value of all, resamples of different items only."""
+    if rows < 2:
         raise ValueError("expected at least 2 distinct rows of each modality, got 1")
-    row_means = (sums @ sums.sum(axis=0) - counts) / (n - 1)  # (bins,)
-    return twice_the_move(boot.mean_of_bins(row_means, counts))
+    cone = mean.squared_length()
+    cone[0] = (rows * (mean.value @ mean.value) - 1) / (rows - 1)
+    return cone
+
+
+def _pairwise_figures(
+    x: Any, y: Any, part: Items, boot: Bootstrap, *, rows: np.ndarray, pair_distance: np.ndarray
+) -> Replicated:
+    """Figures of all pairs of rows of one modality; `rows` of the data are those of x, y and `part`."""
+    out, within = {}, []
+    for name, array, distinct in (("x", x, part.x_rows), ("y", y, part.y_rows)):
+        selected, n = Selected(array, distinct), len(distinct)
+        means = distances_within(selected, potential=True)  # (2, n)
+        siblings, count = _sums_over_siblings(selected, part.group[distinct])
+        distance, potential = (
+            boot.pairwise_mean(mean * (n - 1) - own, n - 1 - count, rows[distinct])
+            for mean, own in zip(means, siblings, strict=True)
+        )
+        distance[0], potential[0] = means.mean(axis=1)
+        within.append(distance)
+        out[f"uniformity_{name}"] = np.log(np.maximum(potential, np.exp(-8)))
+    out["rmg"] = relative_gap(pair_distance, sum(within) / 2)
+    return out
+
+
+def _sums_over_siblings(array: Any, item: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sum distances and potentials of each row to the others of its item: (2, n), and count them (n,)."""
+    order = np.argsort(item, kind="stable")
+    item = item[order]
+    sums, count = np.zeros((2, len(item))), np.zeros(len(item))
+    for step in range(1, len(item)):  # each row beside the step-th after it
+        first = np.flatnonzero(item[step:] == item[:-step])
+        if not len(first):
+            break
+        for near in np.array_split(first, len(first) // 1024 + 1):
+            pair = order[near], order[near + step]
+            a, b = (unit_rows(array[rows]) for rows in pair)
+            squared = ((a - b) ** 2).sum(axis=1)
+            for rows in pair:
+                sums[:, rows] += np.sqrt(squared), np.exp(-2 * squared)
+                count[rows] += 1
+    return sums, count
 
 
 def _retrieval(x: Any, y: Any, items: Items, boot: Bootstrap, sample_seed: int | None) -> Replicated:

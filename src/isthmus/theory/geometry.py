@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 
-from isthmus.checks import unit_rows
+from isthmus.checks import check_number
+
+_BLOCK = 4096  # items drawn at once, so that what is drawn needs hardly more memory than what is returned
 
 
 @dataclass(frozen=True)
@@ -18,19 +20,98 @@ class Geometry:
     alignment: float = 0.31  # mean cosine of pairs
     gap_dimensions: int = 4  # axes that hold the means, outside the span of everything that varies
     shared_dimension: float = 30  # effective dimension of what a pair shares
-    noise_dimension: float = 75  # effective dimension of each part of the alignment noise
-    noise_overlap: float = 0.1  # share of the noise that lies along the directions of what is shared
+    noise_dimension: float = 95  # effective dimension of the alignment noise; `span`: isotropic there
+    noise_overlap: float = 0.1  # share of the noise that is spread over directions as what is shared is
+
+    def __post_init__(self):
+        check_number(self.dim, "dim", "[4, inf)", integer=True)
+        check_number(self.gap_dimensions, "gap_dimensions", f"[2, {self.dim - 2}]", integer=True)
+        check_number(self.gap, "gap", "[0, 2]")
+        check_number(self.cone, "cone", "[0, 1]")
+        check_number(self.alignment, "alignment", "[-1, 1]")
+        check_number(self.noise_overlap, "noise_overlap", "[0, 1]")
+        if self.cone < self.gap**2 / 4 or self.shared_variance < 0 or self.noise_variance < 0:
+            raise ValueError(
+                f"no unit rows have gap {self.gap}, cone {self.cone} and alignment {self.alignment}: "
+                f"they leave a shared variance of {self.shared_variance:.3f} and noise of "
+                f"{self.noise_variance:.3f}"
+            )
+
+    @property
+    def span(self) -> int:
+        """Number of directions that vary: an even number, since they come in planes."""
+        return (self.dim - self.gap_dimensions) // 2 * 2
+
+    @property
+    def shared_variance(self) -> float:
+        """Squared length of what a pair shares, about the mean: what the means leave of the alignment."""
+        return self.alignment - (self.cone - self.gap**2 / 2)
+
+    @property
+    def noise_variance(self) -> float:
+        """Squared length of the noise of one row; that of ``x - y`` is twice as much."""
+        return 1 - self.cone - self.shared_variance
+
+
+@dataclass(frozen=True)
+class Population:
+    """What infinitely many pairs would show: the truth of what `sample` draws, to test measures by."""
+
+    geometry: Geometry
+    means: np.ndarray  # (2, dim) of x and of y
+    basis: np.ndarray  # (span, dim) orthonormal rows, orthogonal to the means; two by two they are planes
+    shared: np.ndarray  # (span / 2,) length, in each plane, of what a pair shares
+    noise: np.ndarray  # (span / 2,) length, in each plane, of the noise
+
+    @property
+    def gap(self) -> np.ndarray:
+        """Difference of the means (dim,); orthogonal to everything that varies."""
+        return self.means[0] - self.means[1]
+
+    def gap_share(self, k: int) -> float:
+        """Share of the squared gap in its `k` largest dimensions, in [0, 1]."""
+        square = np.sort(self.gap**2)[::-1]
+        return float(square[:k].sum() / square.sum())
+
+    @property
+    def sibling_cosine(self) -> float:
+        """Mean cosine of two captions of one item, in [-1, 1]."""
+        return self.geometry.cone + self.geometry.shared_variance
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Covariance (dim, dim) of x, and of y."""
+        return self._covariance((self.shared**2 + self.noise**2) / 2)
+
+    @property
+    def cross_covariance(self) -> np.ndarray:
+        """Covariance (dim, dim) of x with its y."""
+        return self._covariance(self.shared**2 / 2)
+
+    @property
+    def residual_covariance(self) -> np.ndarray:
+        """Covariance (dim, dim) of ``x - y``."""
+        return self._covariance(self.noise**2)
+
+    def _covariance(self, of_plane: np.ndarray) -> np.ndarray:
+        return (self.basis.T * np.repeat(of_plane, 2)) @ self.basis
 
 
 def sample(
     n: int, geometry: Geometry | None = None, *, captions: int = 1, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    r"""Draw paired embeddings ``x = m_x + s + n_x``, ``y = m_y + s + n_y``, scaled to unit length.
+    r"""Draw paired unit rows ``x = m_x + s + n_x``, ``y = m_y + s + n_y`` with exactly known constants.
 
     The means lie outside the span of ``s`` and ``n``, so their difference is
     a constant vector orthogonal to both spans, as Proposition 1 of C3 has it
-    [1]_. What a pair shares (``s``) and the noise are Gaussian; their variances
-    fall as a power law over random directions, some of which they have in common.
+    [1]_. The span is cut into planes. In each, ``s`` stands on a circle, at a
+    phase that is uniform and the item's own, and ``n`` across it, to one side
+    or the other with equal chance: noise and what is shared are orthogonal in
+    every row, so that rows have unit length without being scaled to it, which
+    would change every constant. Gap, cone, alignment and covariances are
+    therefore exact in the population, and :func:`population` tells them. The
+    lengths fall as a power law over the planes. Planes are turned at random:
+    a coordinate sums over all of them and is about Gaussian.
 
     Parameters
     ----------
@@ -69,57 +150,96 @@ def sample(
     geometry = geometry or Geometry()
     if n < 2 or captions < 1:
         raise ValueError(f"expected n >= 2 and captions >= 1, got n={n} and captions={captions}")
-    shared_variance, noise_variance = _variances(geometry)
     rng = np.random.default_rng(seed)
-    span = geometry.dim - geometry.gap_dimensions
-    common, own = (np.linalg.qr(rng.normal(size=(span, span)))[0] for _ in range(2))
-    scale = _scale(span, geometry.shared_dimension, shared_variance)
-    noise_scale = _scale(span, geometry.noise_dimension, noise_variance)
-    along, across = np.sqrt(geometry.noise_overlap), np.sqrt(1 - geometry.noise_overlap)
+    truth = _population(geometry, rng)
+    basis = truth.basis.astype(np.float32)
+    shared, noise = truth.shared.astype(np.float32), (1j * truth.noise).astype(np.complex64)
 
-    def noise(rows: int) -> np.ndarray:
-        first, second = rng.normal(size=(2, rows, span))
-        return (first * (along * noise_scale)) @ common + (second * (across * noise_scale)) @ own
+    def embed(mean: np.ndarray, turn: np.ndarray) -> np.ndarray:
+        """Unit rows (m, dim) at these phases, given as unit complex numbers (m, planes)."""
+        side = 2 * rng.integers(0, 2, size=turn.shape, dtype=np.int8) - 1
+        return mean + (turn * (shared + noise * side)).view(np.float32) @ basis
 
-    shared = (rng.normal(size=(n, span)) * scale) @ common
-    groups = np.repeat(np.arange(n), captions)
-    x, y = (shared + noise(n))[groups], shared[groups] + noise(n * captions)
+    x, y = np.empty((2, n * captions, geometry.dim), dtype=np.float32)
+    for start in range(0, n, _BLOCK):
+        items = min(_BLOCK, n - start)
+        rows = slice(start * captions, (start + items) * captions)
+        phase = rng.random(size=(items, len(shared)), dtype=np.float32) * np.float32(2 * np.pi)
+        turn = np.exp(1j * phase)
+        x[rows] = np.repeat(embed(truth.means[0], turn), captions, axis=0)
+        y[rows] = embed(truth.means[1], np.repeat(turn, captions, axis=0))
+    return x, y, np.repeat(np.arange(n), captions)
+
+
+def population(geometry: Geometry | None = None, *, seed: int = 0) -> Population:
+    """Return the truth of what ``sample(n, geometry, seed=seed)`` draws, whatever `n` is.
+
+    Parameters
+    ----------
+    geometry : Geometry, optional
+        The constants.
+    seed : int, default=0
+        As given to `sample`: the directions depend on it, the spectra do not.
+
+    Returns
+    -------
+    Population
+        Means, directions and covariances.
+
+    Raises
+    ------
+    ValueError
+        An effective dimension is out of reach.
+
+    Examples
+    --------
+    >>> truth = population(Geometry(dim=64, shared_dimension=10, noise_dimension=20))
+    >>> print(f"{np.linalg.norm(truth.gap):.2f}")
+    0.83
+    >>> spread = truth.residual_covariance
+    >>> print(f"{np.trace(spread):.4f} {np.trace(spread) ** 2 / np.trace(spread @ spread):.2f}")
+    0.6911 20.00
+    """
+    return _population(geometry or Geometry(), np.random.default_rng(seed))
+
+
+def _population(geometry: Geometry, rng: np.random.Generator) -> Population:
+    """Population whose directions come from `rng`, which goes on to draw the pairs."""
+    dim, across = geometry.dim, geometry.gap_dimensions
     # two means of length sqrt(cone) whose difference has the length of the gap
-    middle, half = np.sqrt(geometry.cone - geometry.gap**2 / 4), geometry.gap / 2
-    frame = np.linalg.qr(rng.normal(size=(geometry.gap_dimensions, 2)))[0].T  # (2, gap_dimensions)
-    means = np.array([[middle, half], [middle, -half]]) @ frame
-    rows = (np.hstack([np.tile(m, (len(z), 1)), z]) for m, z in zip(means, (x, y), strict=True))
-    x, y = (unit_rows(z).astype(np.float32) for z in rows)
-    return x, y, groups
+    middle, half = np.sqrt(max(0.0, geometry.cone - geometry.gap**2 / 4)), geometry.gap / 2
+    means = np.zeros((2, dim))
+    frame = np.linalg.qr(rng.normal(size=(across, 2)))[0].T  # (2, gap_dimensions)
+    means[:, :across] = np.array([[middle, half], [middle, -half]]) @ frame
+    basis = np.zeros((geometry.span, dim))
+    basis[:, across:] = np.linalg.qr(rng.normal(size=(dim - across, geometry.span)))[0].T
+    planes = geometry.span // 2
+    # the same for every seed, so that spectra depend on the geometry alone
+    order = np.random.default_rng(0).permutation(planes)
+    shared = _lengths(geometry.shared_dimension, geometry.shared_variance, order=np.arange(planes))
+    noise = _lengths(
+        geometry.noise_dimension, geometry.noise_variance, order=order, overlap=geometry.noise_overlap
+    )
+    return Population(geometry, means, basis, shared, noise)
 
 
-def _variances(geometry: Geometry) -> tuple[float, float]:
-    """Total variance of what is shared and of the noise that give these cosines to unit rows."""
-    means_product = geometry.cone - geometry.gap**2 / 2
-    shared = geometry.alignment - means_product
-    noise = 1 - geometry.cone - shared
-    if geometry.cone < geometry.gap**2 / 4 or shared < 0 or noise < 0:
-        raise ValueError(
-            f"no unit rows have gap {geometry.gap}, cone {geometry.cone} and alignment "
-            f"{geometry.alignment}: they leave a shared variance of {shared:.3f} and noise of {noise:.3f}"
-        )
-    return shared, noise
+def _lengths(effective: float, variance: float, *, order: np.ndarray, overlap: float = 0) -> np.ndarray:
+    """Lengths (planes,) of this total square and effective dimension.
 
-
-def _scale(dim: int, effective: float, variance: float) -> np.ndarray:
-    """Standard deviations (dim,) of this total variance and effective dimension, falling as a power law.
-
-    Effective dimension is ``(sum of v)^2 / sum of v^2`` of the variances ``v``.
+    Squares fall as a power law over the planes: in their own order for the share `overlap`, in `order`
+    for the rest. The effective dimension is the participation ``(sum of v)^2 / sum of v^2`` of the
+    variances ``v``, of which each plane has two.
     """
 
-    def variances(exponent: float) -> np.ndarray:
-        return (np.arange(dim) + 5.0) ** -exponent
+    def shares(exponent: float) -> np.ndarray:
+        law = (np.arange(len(order)) + 2.5) ** -exponent
+        mixed = overlap * law + (1 - overlap) * law[order]
+        return mixed / mixed.sum()
 
     def excess(exponent: float) -> float:
-        v = variances(exponent)
-        return v.sum() ** 2 / (v**2).sum() - effective
+        return 2 / (shares(exponent) ** 2).sum() - effective
 
-    if not excess(5.0) < 0 < excess(0.0):
-        raise ValueError(f"an effective dimension must be between {excess(5.0) + effective:.0f} and {dim}")
-    v = variances(brentq(excess, 0.0, 5.0))
-    return np.sqrt(v * variance / v.sum())
+    low, high = excess(5.0) + effective, 2 * len(order)
+    if not low < effective <= high:
+        raise ValueError(f"an effective dimension must be between {low:.1f} and {high}, got {effective}")
+    return np.sqrt(variance * shares(0.0 if effective == high else float(brentq(excess, 0.0, 5.0))))
