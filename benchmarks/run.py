@@ -12,6 +12,7 @@ for words in (
     ["one_pass.py"],
     ["geometry.py"],
     ["shared_space.py"],
+    ["transform.py"],
     ["embedding.py"],
     ["caption_scores.py"],
     ["captioner.py"],

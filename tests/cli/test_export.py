@@ -27,7 +27,7 @@ def test_every_format_is_written_and_told_of(run, aligner, arrays, tmp_path):  #
     assert set(json.loads(told["verified"])) == {"raw", "linear"}
     assert json.loads(str(np.load(tmp_path / "y.npz")["about"])) == told
     with safe_open(tmp_path / "y.safetensors", framework="numpy") as file:
-        assert file.metadata()["modality_name"] == "text"
+        assert json.loads(file.metadata()["config"])["about"] == told
     assert run("export", aligner, "--out", tmp_path / "x.onnx")[0] == 0
     (found,) = onnxruntime.InferenceSession(tmp_path / "x.onnx").run(None, {"embeddings": x})
     assert found == pytest.approx(load_aligner(aligner).transform(x), abs=1e-6)

@@ -24,8 +24,8 @@ def write_torch(
 
     The tensors are named as ``nn.Sequential.state_dict`` does: "0.weight" (dim_out, dim), "0.bias", and, of
     a network, "2.weight" and so on. The metadata entry "config" is JSON: "layers", such as
-    ``[["Linear", 512, 1024], ["GELU"], ["Linear", 1024, 512]]``, "residual", and "normalize", always true:
-    rows are scaled to unit length before and after. Needs no torch to write.
+    ``[["Linear", 512, 1024], ["GELU"], ["Linear", 1024, 512]]``, "residual", "normalize", always true:
+    rows are scaled to unit length before and after, and "about". Needs no torch to write.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def write_torch(
     modality : {"x", "y"}, default="x"
         Which map.
     about : mapping of str to str, optional
-        More metadata, such as :func:`isthmus.align.export.about` gives.
+        What to keep beside it, such as :func:`isthmus.align.export.about` gives.
 
     Raises
     ------
@@ -65,8 +65,8 @@ def write_torch(
             plan.append([_MODULES[layers.activation or ""]])
         tensors |= {f"{len(plan)}.weight": np.ascontiguousarray(weight.T), f"{len(plan)}.bias": bias}
         plan.append(["Linear", *weight.shape])
-    config = {"layers": plan, "residual": layers.residual, "normalize": True}
-    metadata = dict(about or {}) | {"config": json.dumps(config, sort_keys=True)}
+    config = {"layers": plan, "residual": layers.residual, "normalize": True, "about": dict(about or {})}
+    metadata = {"config": json.dumps(config, sort_keys=True)}  # one entry: several have no fixed order
     partial = path.with_name(path.name + ".writing")
     partial.write_bytes(save(tensors, metadata))
     os.replace(partial, path)

@@ -1,0 +1,167 @@
+"""An aligner as the last module of a SentenceTransformer, which saves and loads it with the rest."""
+
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from sentence_transformers.base.modules import Module
+
+from isthmus.align.affine import PairedAligner
+from isthmus.align.export.layers import Modality, layers_of
+from isthmus.align.files import load_aligner, read_provenance, read_verification, save_aligner
+from isthmus.align.provenance import Provenance
+
+_FILE = "aligner.safetensors"
+_ACTIVATIONS = {"relu": torch.nn.ReLU, "gelu": torch.nn.GELU, "tanh": torch.nn.Tanh}
+
+
+class AlignerModule(Module):
+    """Map what a multimodal SentenceTransformer gives, each modality by its own map.
+
+    Weights do not train. Loading a model that ends in this module imports
+    isthmus, which sentence-transformers does with ``trust_remote_code=True``.
+
+    Parameters
+    ----------
+    aligner : PairedAligner
+        Fitted on embeddings of the modules before it.
+    modalities : tuple of str, default=("image", "text")
+        What sentence-transformers calls the first and the second modality.
+    verified : dict, optional
+        Kept in the aligner's file, as by :func:`isthmus.align.save_aligner`.
+    provenance : Provenance, optional
+        Kept there too.
+
+    Examples
+    --------
+    >>> from isthmus.align import MeanShift
+    >>> module = AlignerModule(MeanShift().fit([[1.0, 0], [1, 0]], [[0.0, 1], [0, 1]]))
+    >>> features = {"sentence_embedding": torch.tensor([[3.0, 0.0]]), "modality": "image"}
+    >>> module(features)["sentence_embedding"].round(decimals=3)
+    tensor([[0.7070, 0.7070]])
+    """
+
+    config_keys = ["modalities"]  # noqa: RUF012  as the base class has it
+
+    def __init__(
+        self,
+        aligner: PairedAligner,
+        modalities: tuple[str, str] = ("image", "text"),
+        *,
+        verified: dict[str, Any] | None = None,
+        provenance: Provenance | None = None,
+    ) -> None:
+        super().__init__()
+        if len(modalities) != 2 or len(set(modalities)) != 2:
+            raise ValueError(f"modalities must be two different names, got {modalities!r}")
+        self.aligner, self.modalities = aligner, tuple(modalities)
+        self.verified, self.provenance = verified, provenance
+        sides: tuple[Modality, Modality] = ("x", "y")
+        self.maps = torch.nn.ModuleDict({side: _Map(aligner, side) for side in sides})
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Self:
+        """Return the module of a saved aligner, its modalities called as its file tells, or image and text.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file.
+        ValueError
+            It is not a file of an aligner.
+        """
+        told = read_provenance(path)
+        names = (told.x.modality, told.y.modality) if told else (None, None)
+        modalities = (names[0] or "image", names[1] or "text")
+        return cls(load_aligner(path), modalities, verified=read_verification(path), provenance=told)
+
+    def forward(self, features: dict[str, Any], **options: Any) -> dict[str, Any]:
+        """Replace ``features["sentence_embedding"]``, of shape (n, dim).
+
+        A batch of sentence-transformers 6 is of one modality, which
+        ``features["modality"]`` names; one of its earlier CLIP module
+        says in ``features["image_text_info"]`` of each row whether it is an image (0) or a text (1).
+        """
+        rows = features["sentence_embedding"]
+        info = features.get("image_text_info")
+        if info is None:
+            features["sentence_embedding"] = self._map_of(features.get("modality", "text"))(rows)
+            return features
+        is_text = torch.as_tensor(info, device=rows.device).bool()[:, None]
+        image, text = (self._map_of(name)(rows) for name in ("image", "text"))
+        features["sentence_embedding"] = torch.where(is_text, text, image)
+        return features
+
+    def _map_of(self, modality: Any) -> torch.nn.Module:
+        if modality not in self.modalities:
+            raise ValueError(
+                f"the aligner maps {' and '.join(self.modalities)}, the batch is of modality {modality!r}"
+            )
+        return self.maps["xy"[self.modalities.index(modality)]]
+
+    def get_embedding_dimension(self) -> int:
+        """Return the width of what comes out."""
+        return self.aligner._n_features_out
+
+    def save(self, output_path: str, *args: Any, safe_serialization: bool = True, **kwargs: Any) -> None:
+        """Write the aligner's file and the names of the modalities into a folder."""
+        self.save_config(output_path)
+        path = Path(output_path) / _FILE
+        save_aligner(self.aligner, path, verified=self.verified, provenance=self.provenance)
+
+    @classmethod
+    def load(
+        cls,
+        model_name_or_path: str,
+        subfolder: str = "",
+        token: bool | str | None = None,
+        cache_folder: str | None = None,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        init_defaults: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Read what `save` wrote, from a folder or the hub.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no file of an aligner.
+        """
+        place: dict[str, Any] = {
+            "subfolder": subfolder,
+            "token": token,
+            "cache_folder": cache_folder,
+            "revision": revision,
+            "local_files_only": local_files_only,
+        }
+        path = cls.load_file_path(model_name_or_path, _FILE, **place)
+        if path is None:
+            raise FileNotFoundError(f"no such file: {model_name_or_path}/{subfolder}/{_FILE}")
+        module = cls.from_file(path)
+        module.modalities = tuple(cls.load_config(model_name_or_path, **place)["modalities"])
+        return module
+
+
+class _Map(torch.nn.Module):
+    """One map, between two scalings to unit length, on the device that the model is on."""
+
+    def __init__(self, aligner: PairedAligner, modality: Modality) -> None:
+        super().__init__()
+        layers = layers_of(aligner, modality)
+        steps: list[torch.nn.Module] = []
+        for weight, bias in zip(layers.weights, layers.biases, strict=True):
+            if steps:
+                steps.append(_ACTIVATIONS[layers.activation or ""]())
+            linear = torch.nn.Linear(*weight.shape)
+            linear.weight.data, linear.bias.data = torch.from_numpy(weight.T.copy()), torch.from_numpy(bias)
+            steps.append(linear)
+        self.steps = torch.nn.Sequential(*steps).requires_grad_(False)
+        self.residual = layers.residual
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        single = rows.float()
+        scaled = single / single.abs().amax(dim=1, keepdim=True)  # squares of half precision may overflow
+        unit = scaled / scaled.norm(dim=1, keepdim=True)
+        out = self.steps.float()(unit) + unit if self.residual else self.steps.float()(unit)
+        return torch.nn.functional.normalize(out).to(rows.dtype)
