@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from isthmus.measure import find_items, gap_direction_cosine, geometry, measure
+from isthmus.measure import find_items, gap_direction_cosine, geometry, mean_cosine_within, measure
 from isthmus.measure.geometry import _one_pair_of_each
 from isthmus.measure.geometry_table import LABELS
 from isthmus.theory import Geometry, sample
@@ -110,6 +110,13 @@ def test_constants_come_out_as_they_went_in(drawn):
         "noise isotropic": "does not hold",
         "noise Gaussian": "holds",
     }
+
+
+def test_the_mean_of_a_cone_is_of_all_rows_and_its_spread_of_a_sample(drawn):
+    x, y, _ = sample(4000, SMALL, seed=1)
+    assert drawn.cone_x.count == 2000 * 1999 / 2
+    assert drawn.cone_x.mean == pytest.approx(mean_cosine_within(x), rel=1e-12)
+    assert drawn.cone_y.mean == pytest.approx(mean_cosine_within(y), rel=1e-12)
 
 
 def test_facts_of_clip_on_coco(clip_pairs):

@@ -68,7 +68,7 @@ def test_interval_of_the_gap_covers_its_length():
 
 def test_residuals_of_known_shape():
     rng = np.random.default_rng(0)
-    x = np.zeros((1500, 60))
+    x = np.full((1500, 60), 0.3)
     y = x + 0.01 * np.hstack(
         [rng.normal(size=(1500, 30)), rng.exponential(size=(1500, 15)), np.zeros((1500, 15))]
     )
