@@ -140,6 +140,8 @@ def test_simulation_measures_both_ends():
         for name, z in (("x", x), ("y", y)):
             np.testing.assert_allclose(run.curves[f"variance_{name}_{when}"], z.var(axis=0), atol=1e-7)
     assert run.curves["step"].tolist() == [0, 10, 20, 30, 40]
+    kept = run["ineffective gap after"].measured / run["ineffective gap before"].measured
+    assert run["ineffective gap kept"].measured == pytest.approx(kept)
     assert run["variance outside the plane after"].measured < 1e-12
     assert run["pair cosine after"].measured > run["pair cosine before"].measured + 0.1
 
@@ -198,9 +200,11 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
 def test_printed_figures_stand_beside_the_runs_that_they_are_of():
     def paper(**settings):
         config = OptimizationConfig(**settings)
-        record = dict.fromkeys(room.CURVES, 0.0)
+        record = dict.fromkeys(room.CURVES, 1.0)
         start = collapsed(30, dim=config.dim, effective=config.effective)
         run = room._simulation(config, start, start, [record, record])
+        kept, before = run["ineffective gap kept"].paper, run["ineffective gap before"].paper
+        assert kept is None or kept == pytest.approx(run["ineffective gap after"].paper / before)
         return run["ineffective gap after"].paper
 
     assert paper() == paper(steps=2000, learning_rate=10.0) == 0.82

@@ -75,8 +75,8 @@ def optimization(
     -------
     Simulation
         Lines: gap, its part over the ineffective dimensions, share of the
-        variance there, effective dimensions, each before and after; loss, pair
-        cosine. Curves: "variance_x_before", "variance_x_after",
+        variance there, effective dimensions, each before and after, and what
+        is kept of the first two; loss, pair cosine. Curves: "variance_x_before", "variance_x_after",
         "variance_y_before", "variance_y_after" (dim,), of each dimension of
         the unit rows; "step", "gap", "ineffective_gap", "loss", "pair_cosine",
         "scale" (records + 1,), along the way.
@@ -210,6 +210,11 @@ def _simulation(
         lines += [
             Line(before, first[key], mean, spread, printed.get(before)),
             Line(after, last[key], paper=printed.get(after)),
+            Line(  # draws start far apart: what is left of it is easier to compare
+                f"{name} kept",
+                last[key] / first[key],
+                paper=printed[after] / printed[before] if after in printed else None,
+            ),
         ]
     before, after = ([unit_rows(z) for z in pair] for pair in (start, end))
     ineffective = config.dim - sum(config.effective)
