@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from isthmus.measure import geometry_isotropic as isotropic
+from isthmus.measure.geometry_distribution import distribution_of
 from isthmus.measure.geometry_groups import group_figures
 from isthmus.measure.geometry_spectrum import spectrum
 
@@ -115,3 +116,10 @@ def test_effective_dimension_of_very_many_rows_is_the_share_of_dimensions(share)
 def test_no_spread_is_refused():
     with pytest.raises(ValueError, match="expected rows of x that differ, got 7 that are all equal"):
         spectrum(np.zeros((3, 3)), 7, name="rows of x")
+
+
+def test_values_that_differ_by_rounding_alone_have_a_histogram():
+    values = np.array([1.0, np.nextafter(1, 2)])
+    found = distribution_of(values, isotropic=(1.0, 0.0))
+    assert found.counts.sum() == 2
+    assert found.edges[0] < 1 < found.edges[-1]
