@@ -11,8 +11,8 @@ from isthmus.cli.app import app
 
 _INNER = {
     "theory": (
-        *("initialization", "optimization", "gradients", "stable-region", "dimensional-collapse", "cone"),
-        "gap-shift",
+        *("initialization", "optimization", "gradients", "stable-region", "dimensional-collapse"),
+        *("random-clip", "cone", "gap-shift"),
     ),
     "world": ("train", "evaluate"),
     "caption": ("train", "write", "score"),

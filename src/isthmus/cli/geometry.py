@@ -1,11 +1,12 @@
 """isthmus geometry"""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from isthmus.cli.show import progress_bar, show
+from isthmus.cli.show import check_output, progress_bar, say, short, show
 from isthmus.measure import geometry as measure_geometry
 from isthmus.store import open_pairs
 
@@ -40,6 +41,7 @@ def geometry(
     *,
     settings: Annotated[Settings, Parameter("*")] = Settings(),  # noqa: B008
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
+    report: Path | None = None,
 ) -> None:
     """Measure whether the gap is constant and orthogonal, and its noise Gaussian, as C3 proposes.
 
@@ -51,7 +53,10 @@ def geometry(
         Embeddings of the second modality; row i of both embeds the same item.
     as_json : bool
         Print one JSON object, with histograms and spectra.
+    report : Path
+        Also write an HTML page with the pictures.
     """
+    check_output(report, ".html")
     pairs = open_pairs(x, y, groups=settings.groups, modalities=settings.modalities)
     with progress_bar("measuring") as advance:
         found = measure_geometry(
@@ -63,3 +68,8 @@ def geometry(
             progress=advance,
         )
     show(found, as_json=as_json)
+    if report is not None:
+        from isthmus.report.geometry import write_geometry_report
+
+        write_geometry_report(found, report, names=short(pairs.names))
+        say(f"report: {report}")

@@ -22,7 +22,7 @@ class Output:
     Parameters
     ----------
     out : Path
-        Folder to write NAME.json and NAME.svg to, made if it is not there.
+        Folder to write NAME.json and the picture NAME.svg to, made if it is not there.
     as_json : bool
         Print one JSON object.
     """
@@ -40,13 +40,16 @@ class Output:
         show(simulation, as_json=self.as_json)
         if self.out is None:
             return
-        from isthmus.report.simulation_figures import simulation_svg
+        from isthmus.report.simulation_figures import PICTURED, simulation_svg
 
         self.out.mkdir(parents=True, exist_ok=True)
         name = simulation.name.replace("_", "-")
-        (self.out / f"{name}.json").write_text(json.dumps(simulation.to_dict(), indent=1) + "\n", "utf-8")
-        (self.out / f"{name}.svg").write_text(simulation_svg(simulation), "utf-8")
-        say(f"{name}.json and {name}.svg: {self.out}")
+        files = {f"{name}.json": json.dumps(simulation.to_dict(), indent=1) + "\n"}
+        if simulation.name in PICTURED:
+            files[f"{name}.svg"] = simulation_svg(simulation)
+        for file, text in files.items():
+            (self.out / file).write_text(text, "utf-8")
+        say(f"{' and '.join(files)}: {self.out}")
 
 
 Given = Annotated[Output, Parameter("*")]
@@ -160,8 +163,9 @@ def optimization(
 @theory.command
 def gradients(
     *,
-    n: int = 64,
-    dim: int = 32,
+    n: int = 300,
+    dim: int = 512,
+    effective: tuple[int, int] = (25, 230),
     temperature: float = 0.07,
     seed: int = 0,
     output: Given = Output(),  # noqa: B008
@@ -174,6 +178,8 @@ def gradients(
         Pairs.
     dim : int
         Width of the space.
+    effective : tuple of int
+        Dimensions in which the first and in which the second modality varies.
     temperature : float
         Of the loss.
     seed : int
@@ -182,7 +188,7 @@ def gradients(
     from isthmus.theory.contrastive import gradients as simulate
 
     output.check()
-    output.give(simulate(n=n, dim=dim, temperature=temperature, seed=seed))
+    output.give(simulate(n=n, dim=dim, effective=effective, temperature=temperature, seed=seed))
 
 
 @theory.command(name="stable-region")
@@ -240,7 +246,7 @@ def dimensional_collapse(
     n : int
         Inputs.
     stack : str
-        mlp, residual, normalized, transformer, or all.
+        mlp, residual, normalized, postnorm, transformer, linear, or all.
     seed : int
         Of inputs and weights.
     """
@@ -249,6 +255,47 @@ def dimensional_collapse(
     output.check()
     with progress_bar("running networks"):
         simulation = simulate(depth=depth, width=width, n=n, stack=stack, seed=seed)
+    output.give(simulation)
+
+
+@theory.command(name="random-clip")
+def random_clip(
+    source: str,
+    /,
+    *,
+    n: int | None = None,
+    patch: Literal[16, 32] = 16,
+    initialization: Literal["openai", "transformers"] = "openai",
+    vocabulary: Literal["captions", "clip"] = "captions",
+    seed: int = 0,
+    output: Given = Output(),  # noqa: B008
+) -> None:
+    """Embed images and captions by a CLIP that was never trained: how few dimensions it uses. C3, Figure 3.
+
+    Needs no weights, but the extra [clip].
+
+    Parameters
+    ----------
+    source : str
+        Images with captions, such as coco:data/coco.
+    n : int
+        Items, the first ones. By default all.
+    patch : {16, 32}
+        ViT-B/16, or ViT-B/32, which takes a quarter of the time.
+    initialization : {"openai", "transformers"}
+        Whose code's random weights.
+    vocabulary : {"captions", "clip"}
+        A token for each word of the captions, or CLIP's own, which open_clip brings along.
+    seed : int
+        Of the weights.
+    """
+    from isthmus.sources import open_source
+    from isthmus.theory.depth_clip import random_clip as simulate
+
+    output.check()
+    options: dict[str, Any] = {"patch": patch, "initialization": initialization, "vocabulary": vocabulary}
+    with progress_bar("embedding"):
+        simulation = simulate(open_source(source), n=n, seed=seed, **options)
     output.give(simulation)
 
 

@@ -72,19 +72,23 @@ def canvas(width: int, height: int, margins: tuple[int, int, int, int]) -> tuple
 
 
 def panels(
-    count: int, *, size: tuple[int, int], margins: tuple[int, int, int, int]
+    count: int, *, size: tuple[int, int], margins: tuple[int, int, int, int], columns: int | None = None
 ) -> tuple["Figure", list["Axes"]]:
-    """Return a figure of panels side by side, each of `size` CSS pixels, with `margins` as of `canvas`."""
+    """Return a figure of panels, row by row, each of `size` CSS pixels, with `margins` as of `canvas`."""
     from matplotlib.figure import Figure
 
+    columns = columns or count
+    rows = -(-count // columns)
     (width, height), (left, bottom, right, top) = size, margins
-    figure = Figure(figsize=(count * width / 72, height / 72), dpi=72)
+    whole = columns * width, rows * height
+    figure = Figure(figsize=(whole[0] / 72, whole[1] / 72), dpi=72)
     figure.patch.set_visible(False)
-    room = ((width - left - right) / width / count, (height - bottom - top) / height)
-    axes = [
-        figure.add_axes(((k * width + left) / width / count, bottom / height, *room), facecolor="none")
-        for k in range(count)
-    ]
+    room = (width - left - right) / whole[0], (height - bottom - top) / whole[1]
+    axes = []
+    for k in range(count):
+        row, column = divmod(k, columns)
+        corner = (column * width + left) / whole[0], ((rows - 1 - row) * height + bottom) / whole[1]
+        axes.append(figure.add_axes((*corner, *room), facecolor="none"))
     return figure, axes
 
 

@@ -108,8 +108,28 @@ def write_report(
         aligner_path=aligner_path,
         pictures=pictures,
     )
-    content = render(summary).encode("utf-8")
-    path = Path(path)
+    write_page(render(summary), Path(path))
+
+
+def write_page(text: str, path: Path) -> None:
+    """Write a page under a temporary name, then rename it.
+
+    Parameters
+    ----------
+    text : str
+        HTML.
+    path : Path
+        The file; one that is there is replaced.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "page.html"
+    >>> write_page("<!doctype html>", path)
+    >>> path.read_text()
+    '<!doctype html>'
+    """
+    content = text.encode("utf-8")
     partial = path.with_name(path.name + ".writing")
     try:
         partial.write_bytes(content)

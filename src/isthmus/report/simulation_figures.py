@@ -194,6 +194,28 @@ def _depth(simulation: Simulation) -> Any:
     return figure
 
 
+def _random_clip(simulation: Simulation) -> Any:
+    """Draw Figure 3: the singular values of the covariances of images and captions."""
+    found = simulation.curves
+    figure, (axes,) = panels(1, size=(520, 320), margins=(74, 46, 16, 14))
+    for name, key, colour, dashes in (
+        ("images", "spectrum_x", X_COLOUR, "-"),
+        ("a caption each", "spectrum_y", Y_COLOUR, "--"),
+        ("all captions", "spectrum_captions", INK, ":"),
+    ):
+        shares = found[key][found[key] > 1e-9]
+        place = int(np.searchsorted(np.cumsum(shares), 0.99 * shares.sum())) + 1
+        label = f"{name}: {place} dimensions hold 99%"
+        axes.plot(np.arange(1, len(shares) + 1), shares, dashes, color=colour, linewidth=1.5, label=label)
+        axes.plot(place, shares[place - 1], "o", color=colour, markersize=6)
+    axes.set_yscale("log")
+    _plain_ticks(axes.yaxis)
+    axes.set_xlabel("singular value of the covariance, the largest first")
+    axes.set_ylabel("share of the variance")
+    axes.legend(frameon=False, fontsize=10)
+    return figure
+
+
 def _gap_shift(simulation: Simulation) -> Any:
     """Draw loss and recall against the gap that is left, a curve per temperature."""
     found = simulation.curves
@@ -238,5 +260,7 @@ _FIGURES: dict[str, Callable[[Simulation], Any]] = {
     "gap_shift": _gap_shift,
     "initialization": _initialization,
     "optimization": _optimization,
+    "random_clip": _random_clip,
     "stable_region": _stable_region,
 }
+PICTURED = frozenset(_FIGURES)  # names of the simulations that have a picture

@@ -137,7 +137,7 @@ def _simulation(x: np.ndarray, every: np.ndarray, first: list[int], settings: di
     cones = [mean_cosine_within(z) for z in (x, y)]
     apart = float(np.sqrt(sum(c + (1 - c) / len(x) for c in cones)))
     return Simulation(
-        name="random-clip",
+        name="random_clip",
         title=f"A ViT-B/{settings['patch']} CLIP with random weights, on {len(x)} pairs",
         settings=settings,
         lines=(

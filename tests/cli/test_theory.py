@@ -1,0 +1,43 @@
+import json
+
+import numpy as np
+import pytest
+
+NAMES = {
+    "initialization": ("--n", 40, "--seeds", 3),
+    "optimization": ("--n", 30, "--quick", "--steps", 2000),
+    "gradients": ("--n", 12, "--dim", 8, "--effective", 2, 3),
+    "stable-region": ("--n", 8, "--dim", 16, "--temperatures", 0.05, 0.1),
+    "dimensional-collapse": ("--depth", 5, "--width", 32, "--n", 50, "--stack", "mlp"),
+    "cone": ("--dim", 16, "--n", 50),
+    "gap-shift": ("--rows", 60, "--temperatures", 0.1),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_simulation_prints_and_writes_the_same(run, tmp_path, name):
+    code, out, err = run("theory", name, *NAMES[name], "--json", "--out", tmp_path / "new")
+    assert code == 0, err
+    told = json.loads(out)
+    (written,) = (tmp_path / "new").glob("*.json")
+    assert json.loads(written.read_text()) == told
+    assert told["lines"]
+    assert all(line["measured"] is not None for line in told["lines"])
+    kept = sorted(path.suffix for path in (tmp_path / "new").iterdir())
+    assert kept == ([".json"] if name == "gradients" else [".json", ".svg"])
+
+
+def test_the_gap_of_ones_own_pairs_is_shifted(run, tmp_path):
+    rng = np.random.default_rng(0)
+    shared = rng.normal(size=(50, 16))
+    for name, sign in (("x", 1), ("y", -1)):
+        np.save(tmp_path / f"{name}.npy", shared + 0.3 * rng.normal(size=(50, 16)) + sign)
+    code, out, err = run("theory", "gap-shift", tmp_path / "x.npy", tmp_path / "y.npy", "--json")
+    assert (code, json.loads(out)["settings"]["n"]) == (0, 50), err
+
+
+def test_a_file_cannot_be_the_folder(run, tmp_path):
+    (tmp_path / "a").write_text("")
+    code, out, err = run("theory", "cone", "--out", tmp_path / "a")
+    assert (code, out) == (2, "")
+    assert "--out must be a folder" in err
