@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from isthmus.measure import find_items, gap_direction_cosine, geometry, mean_cosine_within, measure
 from isthmus.measure.geometry import _one_pair_of_each
+from isthmus.measure.geometry_distribution import Single
 from isthmus.measure.geometry_table import LABELS
 from isthmus.theory import Geometry, sample
 from tests.measure.oracles import unit
@@ -271,6 +273,15 @@ def test_no_gap_is_told():
     assert words["noise isotropic"].verdict == "holds"
     assert found.gap_length.mean == pytest.approx(found.gap_length.isotropic[0], abs=0.03)
     assert found.direction.mean == pytest.approx(0, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "high, word", [(0.19, "holds"), (0.21, "holds in part"), (0.99, "holds in part"), (1.01, "does not hold")]
+)
+def test_orthogonality_is_judged_by_its_interval(drawn, high, word):
+    found = replace(drawn, gap_variance_x=Single(0.1, 0.4, 0.0, high))
+    assert found.verdicts[2].part == "gap orthogonal to the span of x"
+    assert found.verdicts[2].verdict == word
 
 
 def test_table_and_json_have_every_figure(drawn):
