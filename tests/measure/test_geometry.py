@@ -12,6 +12,7 @@ from rich.console import Console
 from isthmus.measure import find_items, gap_direction_cosine, geometry, mean_cosine_within, measure
 from isthmus.measure.geometry import _one_pair_of_each
 from isthmus.measure.geometry_distribution import Single
+from isthmus.measure.geometry_isotropic import top_share
 from isthmus.measure.geometry_table import LABELS
 from isthmus.theory import Geometry, sample
 from tests.measure.oracles import unit
@@ -85,6 +86,7 @@ def test_figures_of_all_pairs_agree_with_definition(pairs):
     for k in (1, 2, 10):
         name = f"gap_share_top_{k}"
         assert getattr(found, name).value == pytest.approx(getattr(gap, name).value)
+        assert getattr(found, name).isotropic == top_share(k, 12)
     assert found.spectrum_x.effective_dimension == gap.effective_dimension_x
     assert found.spectrum_y.effective_dimension == gap.effective_dimension_y
     assert (found.cone_x.mean, found.cone_y.mean) == pytest.approx((gap.cone_x.value, gap.cone_y.value))
