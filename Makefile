@@ -26,7 +26,6 @@ format: $(VENV)/dev.done
 
 docs: $(VENV)/dev.done  ## write the help of the commands and the pictures into docs/, and build the pages in .venv/site
 	$(BIN)/python docs/commands.py > docs/commands.md
-	$(BIN)/python docs/picture.py > docs/gap.svg
 	$(BIN)/python docs/world.py
 	$(BIN)/python docs/figures.py
 	$(BIN)/zensical build --strict

@@ -14,6 +14,7 @@ _INNER = {
         *("initialization", "optimization", "gradients", "stable-region", "dimensional-collapse"),
         *("random-clip", "cone", "gap-shift"),
     ),
+    "calibrate": ("score",),
     "world": ("train", "evaluate"),
     "caption": ("train", "write", "score"),
 }  # commands that have commands

@@ -1,10 +1,15 @@
-"""Draw what the pages show: ``python docs/figures.py [NAME ...]`` writes docs/figures/."""
+"""Draw what README and the pages show: ``python docs/figures.py [NAME ...]``, all by default."""
 
+import re
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
-from isthmus.evaluate import Protocol, compare
+from isthmus.encoders import open_encoder
+from isthmus.evaluate import CLOSED_FORM, Protocol, compare
 from isthmus.measure import geometry
 from isthmus.report import summarize
 from isthmus.report.drawing import house_style, inline_svg, svg_file
@@ -12,6 +17,8 @@ from isthmus.report.front import front
 from isthmus.report.geometry_figures import draw_geometry
 from isthmus.report.pictures import clouds, histograms
 from isthmus.report.simulation_figures import simulation_svg
+from isthmus.sources import open_source
+from isthmus.store import EmbeddingOptions, embed, open_pairs
 from isthmus.theory import (
     OptimizationConfig,
     cone,
@@ -26,14 +33,50 @@ from isthmus.theory import (
 OUT = Path(__file__).parent / "figures"
 
 
+@cache
+def summary() -> dict[str, Any]:
+    """Compare aligners on pictures and captions of the world that its encoder has not seen."""
+    with TemporaryDirectory() as folder:
+        store = Path(folder) / "store"
+        options = EmbeddingOptions(modalities=("image", "text"))
+        embed(open_source("world:1000", split="test"), open_encoder("world"), store, options=options)
+        pairs = open_pairs(str(store))
+        comparison = compare(
+            pairs.x,
+            pairs.y,
+            groups=pairs.groups,
+            aligners=CLOSED_FORM,
+            protocol=Protocol(folds=3, keep_recall=0.85),
+        )
+    return summarize(comparison, aligner="shared", names=("image", "text"))
+
+
+def gap() -> dict[str, str]:
+    """Draw the README's picture: both modalities before and after, and every aligner's gap and retrieval."""
+    drawn = clouds(summary())
+    panels = {
+        "before: two cones": drawn["before"],
+        "after SharedSpace": drawn["after"],
+        "what each aligner closes, and what it keeps": front(summary(), width=760),
+    }
+    out, left = [], 10
+    for title, svg in ((title, str(svg)) for title, svg in panels.items()):
+        box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+        assert box is not None
+        width, height = (float(size) for size in box.groups())
+        scaled = width * 300 / height
+        svg = svg.replace("<svg ", f'<svg x="{left}" y="34" width="{scaled:.0f}" height="300" ', 1)
+        out += [f'<text x="{left + 14}" y="22" font-size="15" font-weight="bold">{title}</text>', svg]
+        left += round(scaled) + 10
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left} 344" font-family="sans-serif">'
+    return {"../gap": "\n".join([head, '<rect width="100%" height="100%" fill="white"/>', *out, "</svg>\n"])}
+
+
 def report() -> dict[str, str]:
-    """Draw a report's pictures, of pairs simulated with CLIP's constants."""
-    x, y, _ = sample(1000)
-    comparison = compare(x, y, protocol=Protocol(folds=3, keep_recall=0.95))
-    summary = summarize(comparison, aligner="shared", names=("image", "text"))
-    drawn = {f"clouds-{space}": svg_file(svg) for space, svg in clouds(summary).items()}
-    drawn |= {f"cosines-{space}": svg_file(svg) for space, svg in histograms(summary).items()}
-    return drawn | {"front": svg_file(front(summary, width=760))}
+    """Draw a report's pictures."""
+    drawn = {f"clouds-{space}": svg_file(svg) for space, svg in clouds(summary()).items()}
+    drawn |= {f"cosines-{space}": svg_file(svg) for space, svg in histograms(summary()).items()}
+    return drawn | {"front": svg_file(front(summary(), width=760))}
 
 
 def shape() -> dict[str, str]:
@@ -45,6 +88,7 @@ def shape() -> dict[str, str]:
 
 
 DRAWN: dict[str, Callable[[], dict[str, str]]] = {
+    "gap": gap,
     "report": report,
     "geometry": shape,
     "initialization": lambda: {"initialization": simulation_svg(initialization())},
