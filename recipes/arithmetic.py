@@ -5,9 +5,8 @@
 
 The claim of the Non-Linear Aligner paper, section 3.3. Fits every aligner on scenes of the world, asks each
 for scenes with something changed, and looks where expressions of held-out pairs lead, on the world and,
-where $ISTHMUS_REALDATA has them, on CLIP's embeddings of Flickr8k and MS-COCO. Takes a quarter of an hour on
-one core, --quick one or two minutes. Writes arithmetic.json, arithmetic.md and arithmetic.svg; of relations
-relations.json.
+where $ISTHMUS_REALDATA has them, on CLIP's embeddings of Flickr8k and MS-COCO. Takes some six minutes on one
+core, --quick one. Writes arithmetic.json, arithmetic.md and arithmetic.svg; of relations relations.json.
 """
 
 import argparse

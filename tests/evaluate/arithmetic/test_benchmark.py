@@ -19,6 +19,7 @@ from isthmus.evaluate.arithmetic import (
 )
 from isthmus.evaluate.arithmetic.editing import VALUES, key_of, kinds_shown, neighbours
 from isthmus.evaluate.arithmetic.queries import KINDS, draw_queries
+from isthmus.evaluate.arithmetic.result import ArithmeticResult, Tally
 from isthmus.evaluate.arithmetic.scoring import facts_right
 from isthmus.evaluate.arithmetic.tables import sheets
 from isthmus.evaluate.world import shown
@@ -205,6 +206,24 @@ def test_gains_are_paired_and_all_is_the_mean(see):
             assert figure.low <= figure.value <= figure.high
     with pytest.raises(KeyError):
         found.row("image", "swap", "word", "raw")
+
+
+def test_gains_are_over_the_same_queries():
+    tally = Tally()
+    for name, values in {
+        ("raw", "arithmetic"): (0, 0, 1, 1),
+        ("raw", "text"): (0, 0, 0, 0),
+        ("mine", "arithmetic"): (1, 1, 1, 0),
+        ("mine", "text"): (1, 0, 0, 0),
+    }.items():
+        for query, value in enumerate(values):
+            tally.add(("image", "add", "word", *name), query, {"recall_at_1": float(value)})
+    found = ArithmeticResult.of(tally, encoder="e", options={})
+    gains = found.row("image", "add", "word", "mine").gains
+    assert (gains["raw"].value, gains["text"].value) == (0.25, 0.5)
+    assert found.row("image", "add", "word", "raw").gains["text"].value == 0.5
+    assert "raw" not in found.row("image", "add", "word", "raw").gains
+    assert found.row("image", "add", "word", "mine", answer="text").gains == {}
 
 
 def test_tables_and_json_hold_what_was_found(see):

@@ -12,7 +12,7 @@ from isthmus.align import MeanCollapse
 from isthmus.checks import unit_rows
 from isthmus.evaluate import Protocol
 from isthmus.evaluate.arithmetic import pair_arithmetic
-from isthmus.evaluate.arithmetic.pairs import POINTS, _walk
+from isthmus.evaluate.arithmetic.pairs import POINTS, _operands, _walk
 from isthmus.measure.items import find_items
 
 RNG = np.random.default_rng(0)
@@ -172,3 +172,13 @@ def test_real_expressions_are_secluded_until_the_means_are_taken_away(realdata):
     assert raw.to_x.value == pytest.approx(0.61, abs=0.05)
     assert collapse.to_x.value > raw.to_x.value
     assert found.matched["raw"].value == pytest.approx(0.33, abs=0.02)
+
+
+def test_operands_are_hidden():
+    x, y, groups = space(0.5, items=4)
+    items = find_items(x, y, groups)
+    rows, others = np.array([0, 3, 4, 6]), np.array([2, 5, 7, 1])
+    assert items.group[items.x_rows].tolist() == [0, 1, 2, 3]
+    assert _operands("x", rows, others, items).tolist() == np.eye(4, dtype=bool).tolist()
+    hidden = _operands("y", rows, others, items)
+    assert [np.flatnonzero(line).tolist() for line in hidden] == [[0, 2], [3, 5], [4, 7], [1, 6]]

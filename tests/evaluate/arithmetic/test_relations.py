@@ -91,6 +91,31 @@ def test_pictures_lead_to_words_when_the_gap_is_closed(pictures):
     assert (scores.recall_at_1.value, scores.candidates) == (1, 5)
 
 
+def test_words_go_through_the_second_map_and_pictures_through_the_first(pictures):
+    class Turned:
+        """Pictures' coordinates stand in reverse."""
+
+        def transform(self, rows):
+            return rows[:, ::-1]
+
+        def transform_y(self, rows):
+            return rows
+
+    known = atlas()
+    encoder = CallableEncoder(
+        {
+            "text": lambda texts: known.encode(texts, "text"),
+            "image": lambda images: known.encode(images, "image")[:, ::-1],
+        },
+        name="turned",
+        dim=8,
+        revision="1",
+    )
+    relations = [Relation(pictures / f"{r.a}.png", r.b, pictures / f"{r.c}.png", r.answer) for r in RELATIONS]
+    assert score_relations(encoder, relations, aligner=Turned()).recall_at_1.value == 1
+    assert score_relations(encoder, relations).recall_at_1.value < 1
+
+
 def test_words_are_put_into_the_template():
     scores = score_relations(atlas(seen=(seen := [])), RELATIONS[:1], template="the town of {}")
     assert seen == [f"the town of {n}" for n in ("France", "Paris", "Italy", "Rome")]

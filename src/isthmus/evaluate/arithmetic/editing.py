@@ -38,6 +38,20 @@ def kinds_shown(modality: str) -> tuple[str, ...]:
 def value_of(scene: Scene, thing: int | None, kind: str) -> str:
     """Return a fact of a thing of a scene, or of its background.
 
+    Parameters
+    ----------
+    scene : Scene
+        Of the world.
+    thing : int or None
+        Number of the thing; None for the background.
+    kind : str
+        Of the fact.
+
+    Returns
+    -------
+    str
+        One of `VALUES` of the kind.
+
     Examples
     --------
     >>> from isthmus.sources.world import draw_scene
@@ -81,6 +95,20 @@ def edited(scene: Scene, thing: int | None, kind: str, value: str) -> Scene:
 def swapped(scene: Scene, first: int, second: int, kind: str) -> Scene:
     """Return a scene in which two things have exchanged a fact.
 
+    Parameters
+    ----------
+    scene : Scene
+        Which stays as it is.
+    first, second : int
+        Numbers of the things.
+    kind : str
+        Of the fact.
+
+    Returns
+    -------
+    Scene
+        Everything else as it was.
+
     Examples
     --------
     >>> from isthmus.sources.world import draw_scene
@@ -96,6 +124,16 @@ def swapped(scene: Scene, first: int, second: int, kind: str) -> Scene:
 
 def is_possible(scene: Scene) -> bool:
     """Return whether a scene obeys the world: no two things in one place, nor of one shape and colour.
+
+    Parameters
+    ----------
+    scene : Scene
+        Of the world.
+
+    Returns
+    -------
+    bool
+        Whether `draw_scene` might have drawn it.
 
     Examples
     --------
@@ -140,6 +178,18 @@ def neighbours(scene: Scene, kinds: tuple[str, ...]) -> Iterator[Scene]:
 
 def key_of(scene: Scene, modality: str) -> tuple[Any, ...]:
     """Return what tells scenes apart that a modality shows to be different, whatever the order of things.
+
+    Parameters
+    ----------
+    scene : Scene
+        Of the world.
+    modality : str
+        "image", "audio" or "video".
+
+    Returns
+    -------
+    tuple
+        Equal for scenes that the modality shows with the same facts.
 
     Examples
     --------

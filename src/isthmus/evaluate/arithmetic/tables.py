@@ -100,6 +100,16 @@ def sheets(result: ArithmeticResult) -> list[Sheet]:
 def weight_of(answer: str) -> float:
     """Return what the texts were multiplied with.
 
+    Parameters
+    ----------
+    answer : str
+        "arithmetic", or "weight " and a number.
+
+    Returns
+    -------
+    float
+        1 for "arithmetic".
+
     Examples
     --------
     >>> weight_of("weight 0.5"), weight_of("arithmetic")
