@@ -1,0 +1,222 @@
+"""What a mixed search found: figures by method with intervals, and paired differences between methods."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+
+from isthmus.checks import check_groups, check_number
+from isthmus.evaluate.mixed.documents import KINDS
+from isthmus.evaluate.mixed.metrics import log_ratio
+from isthmus.measure.bootstrap import Bootstrap, Figure
+
+_SHOWN = ("ndcg", "recall_at_1", "recall_at_10")
+
+
+@dataclass(frozen=True)
+class MixedOptions:
+    """How a mixed search is made and measured."""
+
+    k: int = 10  # length of the lists that NDCG, and the shares of kinds, are of
+    recall_at: tuple[int, ...] = (1, 5, 10)
+    weight: float | None = None  # of the image in documents of both; None leaves each method its own, 0.5
+    against: tuple[str, ...] = ("raw", "gr-clip")  # methods that all others are compared with, query by query
+    queries: int = 20_000  # at most, chosen at random
+    folds: int = 5  # of the items, where methods learn from some of those that are searched
+    calibration_items: int | None = None  # that methods learn from, chosen at random; None takes all
+    calibration_seed: int = 0  # of that choice
+    seed: int = 0  # of the folds, the order of ties, the choice of queries and the resamples
+
+    def __post_init__(self):
+        check_number(self.k, "k", "[1, inf)", integer=True)
+        for k in self.recall_at:
+            check_number(k, "recall_at", "[1, inf)", integer=True)
+        if self.weight is not None:
+            check_number(self.weight, "weight", "[0, 1]")
+        check_number(self.queries, "queries", "[2, inf)", integer=True)
+        check_number(self.folds, "folds", "[2, inf)", integer=True)
+        if self.calibration_items is not None:
+            check_number(self.calibration_items, "calibration_items", "[2, inf)", integer=True)
+        check_number(self.calibration_seed, "calibration_seed", "[0, inf)", integer=True)
+        check_number(self.seed, "seed", "[0, inf)", integer=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What one method found, query by query.
+
+    Examples
+    --------
+    >>> Answers({"ndcg": np.ones(2)}, np.full((2, 3), 1 / 3)).figures["ndcg"]
+    array([1., 1.])
+    """
+
+    figures: dict[str, np.ndarray]  # (n,) each
+    shares: np.ndarray  # (n, 3) of each kind among the first k
+
+
+@dataclass(frozen=True, eq=False)
+class MixedResult:
+    """What methods found in one corpus, or, pooled, in several.
+
+    Examples
+    --------
+    >>> found = Answers({"ndcg": np.array([0.0, 1.0])}, np.tile([1.0, 0.0, 0.0], (2, 1)))
+    >>> shares = np.tile([0.5, 0.5, 0.0], (2, 1))
+    >>> result = MixedResult({"raw": found}, np.arange(2), np.zeros(2, dtype=int), shares, MixedOptions())
+    >>> result.figure("raw").value, result.bias("raw", "image").value
+    (0.5, 1.0)
+    """
+
+    answers: dict[str, Answers]  # by method
+    group: np.ndarray  # (n,) the item of each query
+    kind: np.ndarray  # (n,) of each query, a position in KINDS
+    corpus: np.ndarray  # (n, 3) share of each kind in the corpus that a query searches
+    options: MixedOptions
+    counts: dict[str, int] = field(default_factory=dict)  # documents of the corpus by kind
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.group)
+
+    def take(self, queries: np.ndarray) -> Self:
+        """Return what was found for some of the queries, by number or by a mask (n,)."""
+        answers = {
+            name: Answers({f: v[queries] for f, v in found.figures.items()}, found.shares[queries])
+            for name, found in self.answers.items()
+        }
+        group = check_groups(self.group[queries], len(self.group[queries]))
+        parts = self.kind[queries], self.corpus[queries]
+        return type(self)(answers, group, *parts, self.options, self.counts, self.notes)
+
+    def of_kind(self, kind: str) -> Self:
+        """Return what was found for queries of one kind."""
+        return self.take(np.flatnonzero(self.kind == KINDS.index(kind)))
+
+    def figure(self, method: str, name: str = "ndcg") -> Figure:
+        """Return a figure of a method, the mean over queries, with its interval over items."""
+        boot = self._bootstrap
+        return boot.figure(boot.mean(self.answers[method].figures[name]))
+
+    def difference(self, method: str, other: str, name: str = "ndcg") -> Figure:
+        """Return by how much a method's figure is above another's, on the same queries."""
+        boot = self._bootstrap
+        apart = self.answers[method].figures[name] - self.answers[other].figures[name]
+        return boot.figure(boot.mean(apart))
+
+    def share(self, method: str, kind: str) -> Figure:
+        """Return the share of a kind of document among the first k."""
+        boot = self._bootstrap
+        return boot.figure(boot.mean(self.answers[method].shares[:, KINDS.index(kind)]))
+
+    def bias(self, method: str, kind: str) -> Figure:
+        """Return the log-ratio (base 2) of a kind's share among the first k and in the corpus."""
+        at, boot = KINDS.index(kind), self._bootstrap
+        expected = float(self.corpus[:, at].mean())
+        least = 0.5 / (len(self) * self.options.k)
+        return boot.figure(log_ratio(boot.mean(self.answers[method].shares[:, at]), expected, least=least))
+
+    @property
+    def kinds(self) -> list[str]:
+        """Kinds of document that the corpus has."""
+        return [kind for at, kind in enumerate(KINDS) if self.corpus[:, at].any()]
+
+    @property
+    def _bootstrap(self) -> Bootstrap:
+        if int(self.group.max()) < 1:
+            raise ValueError(f"expected queries of at least 2 items, got {len(self)} of 1")
+        return Bootstrap(self.group, self.options.seed)
+
+    @classmethod
+    def pooled(cls, parts: Sequence[Self]) -> Self:
+        """Return several results of the same methods as one: their queries side by side.
+
+        Items are told apart by their part: no item may have queries in two.
+
+        Raises
+        ------
+        ValueError
+            The methods are not the same.
+        """
+        first = parts[0]
+        if any(list(part.answers) != list(first.answers) for part in parts):
+            raise ValueError(f"parts must have the same methods, {', '.join(first.answers)}")
+        answers = {
+            name: Answers(
+                {f: np.concatenate([p.answers[name].figures[f] for p in parts]) for f in found.figures},
+                np.concatenate([p.answers[name].shares for p in parts]),
+            )
+            for name, found in first.answers.items()
+        }
+        offsets = np.cumsum([0, *(int(part.group.max()) + 1 for part in parts[:-1])])
+        group = np.concatenate([part.group + at for part, at in zip(parts, offsets, strict=True)])
+        kind, corpus = (np.concatenate([getattr(p, name) for p in parts]) for name in ("kind", "corpus"))
+        counts = {k: sum(part.counts.get(k, 0) for part in parts) for k in first.counts}
+        return cls(answers, group, kind, corpus, first.options, counts, first.notes)
+
+    @classmethod
+    def averaged(cls, parts: Sequence[Self]) -> Self:
+        """Return several results of the same queries as one: each query's figures averaged.
+
+        Raises
+        ------
+        ValueError
+            Methods or queries are not the same.
+        """
+        first = parts[0]
+        for part in parts:
+            if list(part.answers) != list(first.answers) or not np.array_equal(part.group, first.group):
+                raise ValueError("parts must have the same methods and the same queries")
+        answers = {
+            name: Answers(
+                {f: np.mean([p.answers[name].figures[f] for p in parts], axis=0) for f in found.figures},
+                np.mean([p.answers[name].shares for p in parts], axis=0),
+            )
+            for name, found in first.answers.items()
+        }
+        return replace(first, answers=answers)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all figures, ready for JSON."""
+        return {
+            "documents": self.counts,
+            "queries": {k: int((self.kind == at).sum()) for at, k in enumerate(KINDS)},
+            "items": int(self.group.max()) + 1,
+            "options": asdict(self.options),
+            "methods": {name: self._method(name) for name in self.answers},
+            "notes": list(self.notes),
+        }
+
+    def _method(self, name: str) -> Mapping[str, Any]:
+        against = [o for o in self.options.against if o in self.answers and o != name]
+        return {
+            "figures": {f: self.figure(name, f)._asdict() for f in self.answers[name].figures},
+            "share": {kind: self.share(name, kind)._asdict() for kind in self.kinds},
+            "log2_ratio": {kind: self.bias(name, kind)._asdict() for kind in self.kinds},
+            "ndcg_against": {other: self.difference(name, other)._asdict() for other in against},
+        }
+
+    def __rich__(self):
+        from rich.console import Group
+        from rich.table import Table
+
+        counts = ", ".join(f"{n} {kind}" for kind, n in self.counts.items() if n)
+        table = Table(title=f"{len(self)} queries, documents: {counts}", title_justify="left")
+        against = [o for o in self.options.against if o in self.answers]
+        shown = [f for f in _SHOWN if f in next(iter(self.answers.values())).figures]
+        table.add_column("method")
+        heads = (f"NDCG@{self.options.k}", "R@1", "R@10")
+        heads_shown = [h for f, h in zip(_SHOWN, heads, strict=True) if f in shown]
+        for head in (
+            *heads_shown,
+            *(f"NDCG - {o}" for o in against),
+            *(f"log2 {kind}" for kind in self.kinds),
+        ):
+            table.add_column(head, justify="right")
+        for name in self.answers:
+            cells = [self.figure(name, f) for f in shown]
+            cells += [self.difference(name, other) for other in against]
+            cells += [self.bias(name, kind) for kind in self.kinds]
+            table.add_row(name, *(f"{c.value:.3f} [dim]{c.low:.3f}..{c.high:.3f}[/dim]" for c in cells))
+        return Group(table, *self.notes)
