@@ -13,6 +13,7 @@ _COMMANDS = {
     "geometry": "Measure whether the gap is constant and orthogonal, and its noise Gaussian, as C3 proposes.",
     "compare": "Compare aligners on held-out pairs: what each gains, and what it costs.",
     "align": "Fit one aligner, verify it on held-out pairs, and save it.",
+    "calibrate": "Learn how probable a match is at each cosine, verify it on held-out pairs, and save it.",
     "apply": "Map embeddings, or a whole store, with a saved aligner.",
     "export": "Write an aligner for where vectors live: ONNX, torch or NumPy.",
     "arithmetic": "Add and subtract embeddings of any modality, and find what is nearest.",

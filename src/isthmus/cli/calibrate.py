@@ -1,0 +1,249 @@
+"""isthmus calibrate"""
+
+import hashlib
+import io
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from cyclopts import App, Parameter
+
+from isthmus.align import PairedAligner, load_aligner
+from isthmus.align.calibration import MatchCalibrator
+from isthmus.align.calibration_files import (
+    CalibratedOn,
+    load_calibrator,
+    read_calibrated_on,
+    save_calibrator,
+)
+from isthmus.align.files import aligner_name, read_provenance
+from isthmus.align.provenance import FittedOn
+from isthmus.checks import blocks, check_number
+from isthmus.cli.apply import modality_of
+from isthmus.cli.origin import embedded_by, provenance_of
+from isthmus.cli.show import check_output, progress_bar, say, show
+from isthmus.evaluate.reliability import Reliability, held_out_reliability
+from isthmus.measure import find_items
+from isthmus.store import Pairs, open_pairs
+
+calibrate = App(
+    name="calibrate",
+    help="Learn how probable a match is at each cosine, verify it on held-out pairs, and save it.",
+)
+
+
+@dataclass
+class Settings:
+    """Options of `isthmus calibrate`.
+
+    Parameters
+    ----------
+    method : {"isotonic", "logistic"}
+        A map that follows the pairs, or a smooth one that needs fewer.
+    per_query : {"x", "y"}
+        Which modality searches: a cosine is then seen against the query's other cosines.
+    prior : float
+        Probability of a match before the cosine is known: 0.5 is one match to one mismatch, 0.001 one match
+        among 1,000 candidates. Another one can be given when it is used.
+    groups : str
+        The item of each row, as for `isthmus measure`.
+    modalities : list of str
+        Which two of a store, as for `isthmus measure`.
+    seed : int
+        Of the folds, the mismatches that are drawn and the resamples.
+    """
+
+    method: Literal["isotonic", "logistic"] = "isotonic"
+    per_query: Literal["x", "y"] | None = None
+    prior: float = 0.5
+    groups: str | None = None
+    modalities: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None
+    seed: int = 0
+
+
+@calibrate.default
+def fit(
+    x: str,
+    y: str | None = None,
+    /,
+    *,
+    out: Path,
+    aligner: Path | None = None,
+    settings: Annotated[Settings, Parameter("*")] = Settings(),  # noqa: B008
+    as_json: Annotated[bool, Parameter("--json", negative="")] = False,
+    report: Path | None = None,
+) -> None:
+    """Learn the probability that two rows match from their cosine, verify it on held-out items, and save it.
+
+    It is learned from the pairs and from their mismatches. Pairs that the aligner has learned from lie nearer
+    to each other in its space than others: of these, cosines are taken after copies of it that are fitted on
+    the rest.
+
+    Parameters
+    ----------
+    x : str
+        Embeddings of the first modality, as for `isthmus measure`; not yet aligned.
+    y : str
+        Embeddings of the second modality.
+    out : Path
+        File to save the calibrator in (.safetensors); a calibrator that is there is replaced.
+    aligner : Path
+        File that `isthmus align` saved: calibrate the cosines of what it maps.
+    as_json : bool
+        Print one JSON object.
+    report : Path
+        Also draw how reliable the probabilities are, before and after (.svg).
+    """
+    check_output(out, ".safetensors")
+    check_output(report, ".svg")
+    if out.exists():
+        load_calibrator(out)  # nothing but a calibrator is overwritten
+    options = {k: v for k, v in asdict(settings).items() if k not in ("groups", "modalities", "per_query")}
+    calibrator = MatchCalibrator(**options, per_query=settings.per_query or False)
+    pairs = open_pairs(x, y, groups=settings.groups, modalities=settings.modalities)
+    fitted, again = None, True
+    if aligner is not None:
+        fitted = _opened(aligner, pairs)
+        again = _has_learned(aligner, pairs, x, settings.groups)
+    group = find_items(pairs.x, pairs.y, pairs.groups).group
+    named = (aligner_name(fitted), fitted) if fitted is not None else None
+    with progress_bar("calibrating"):
+        data = {"groups": group, "again": again}
+        found = held_out_reliability(pairs.x, pairs.y, calibrator=calibrator, aligner=named, **data)
+        calibrator.fit(pairs.x, pairs.y, aligner=fitted, **data)
+    told = CalibratedOn(
+        *(embedded_by(name) for name in pairs.names),
+        aligner=None if aligner is None else _digest(aligner),
+        held_out=found.to_dict(),
+    )
+    save_calibrator(calibrator, out, calibrated_on=told)
+    show({"out": str(out)} | found.to_dict() if as_json else found, as_json=as_json)
+    say(f"calibrator: {out}")
+    if report is not None:
+        _draw(found, report)
+
+
+@calibrate.command
+def score(
+    calibrator: Path,
+    x: str,
+    y: str | None = None,
+    /,
+    *,
+    out: Path | None = None,
+    aligner: Path | None = None,
+    prior: float | None = None,
+    modalities: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
+) -> None:
+    """Give the probability that row i of both modalities matches, for each row.
+
+    Parameters
+    ----------
+    calibrator : Path
+        File that `isthmus calibrate` saved.
+    x : str
+        Embeddings of the first modality, as for `isthmus measure`; not yet aligned.
+    y : str
+        Embeddings of the second modality.
+    out : Path
+        File to write the probabilities to (.npy), float32 of shape (n,). By default they are printed, one a
+        line.
+    aligner : Path
+        The aligner that it was calibrated with, if it was.
+    prior : float
+        Probability of a match before the cosine is known. By default the calibrator's.
+    modalities : list of str
+        Which two of a store, as for `isthmus measure`.
+    """
+    check_output(out, ".npy")
+    if prior is not None:
+        check_number(prior, "prior", "(0, 1)")
+    fitted, told = load_calibrator(calibrator), read_calibrated_on(calibrator)
+    _check_aligner(told, calibrator, aligner)
+    pairs = open_pairs(x, y, modalities=modalities)
+    _check_dim(pairs, fitted, calibrator)
+    for name, space in zip(pairs.names, (told.x, told.y), strict=True):
+        if not space.admits(source := embedded_by(name)):
+            raise ValueError(f"{name} is {source}: expected {space}, which {calibrator} was fitted on")
+    mapping = None if aligner is None else load_aligner(aligner)
+    found = np.empty(len(pairs), np.float32)
+    for rows in blocks(*pairs.x.shape):
+        u, v = np.asarray(pairs.x[rows]), np.asarray(pairs.y[rows])
+        if mapping is not None:
+            u, v = mapping.transform(u, v)
+        found[rows] = fitted.predict_proba(u, v, prior=prior)[:, 1]
+    if out is None:
+        print("\n".join(f"{p:.6g}" for p in found))
+        return
+    buffer = io.BytesIO()
+    np.save(buffer, found)
+    _write(out, buffer.getvalue())
+    say(f"{len(found)} probabilities: {out}")
+
+
+def _opened(aligner: Path, pairs: Pairs) -> PairedAligner:
+    """Return the aligner, if it is one for these pairs."""
+    fitted, told = load_aligner(aligner), read_provenance(aligner)
+    _check_dim(pairs, fitted, aligner)
+    sides: tuple[Literal["x", "y"], Literal["x", "y"]] = ("x", "y")
+    for name, which in zip(pairs.names, sides, strict=True):
+        if told is not None and (source := embedded_by(name)) != FittedOn():
+            modality_of(source, told, which, name=name, aligner=aligner)
+    return fitted
+
+
+def _check_dim(pairs: Pairs, fitted: PairedAligner | MatchCalibrator, path: Path) -> None:
+    dim, expected = pairs.x.shape[1], fitted.n_features_in_
+    if dim != expected:
+        raise ValueError(f"{pairs.names[0]} has dim {dim}, {path} was fitted on dim {expected}")
+
+
+def _has_learned(aligner: Path, pairs: Pairs, x: str, groups: str | None) -> bool:
+    """Return whether the aligner may have learned from any of these pairs, and say so."""
+    told = read_provenance(aligner)
+    if told is None:
+        say(f"{aligner} does not tell what it was fitted on: taken to be these pairs")
+        return True
+    here = provenance_of(pairs, x, groups=groups, keep_recall=0.0)
+    if here.named_by != told.named_by:
+        say(f"{aligner} names its items otherwise: taken to have been fitted on these pairs")
+        return True
+    seen = int(np.isin(here.items, told.items).sum())
+    say(f"{aligner} was fitted on {seen} of these {len(here.items)} items")
+    return seen > 0
+
+
+def _check_aligner(told: CalibratedOn, calibrator: Path, aligner: Path | None) -> None:
+    """Raise unless `aligner` is the one that the calibrator's cosines come from."""
+    if told.aligner is None and aligner is not None:
+        raise ValueError(f"{calibrator} was fitted on cosines of embeddings as they are: leave out --aligner")
+    if told.aligner is not None:
+        given = None if aligner is None else _digest(aligner)
+        if given != told.aligner:
+            found = "none" if aligner is None or given is None else f"{aligner}, of {given[:12]}"
+            raise ValueError(
+                f"{calibrator} was fitted on cosines after an aligner: expected --aligner with its file, "
+                f"of SHA-256 {told.aligner[:12]}, got {found}"
+            )
+
+
+def _draw(found: Reliability, report: Path) -> None:
+    from isthmus.report.drawing import svg_file
+    from isthmus.report.reliability import reliability_picture
+
+    _write(report, svg_file(reliability_picture(found)).encode())
+    say(f"report: {report}")
+
+
+def _write(path: Path, content: bytes) -> None:
+    partial = path.with_name(path.name + ".writing")
+    partial.write_bytes(content)
+    os.replace(partial, path)
+
+
+def _digest(path: Path) -> str:
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,158 @@
+"""`isthmus calibrate` as a user calls it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from isthmus.align import load_aligner
+from isthmus.align.calibration import MatchCalibrator
+from isthmus.align.calibration_files import load_calibrator, read_calibrated_on
+from isthmus.evaluate.reliability import held_out_reliability
+from isthmus.store import Store
+from isthmus.theory import Geometry, sample
+
+SMALL = Geometry(dim=24, shared_dimension=6, noise_dimension=8)
+CLIP = {"encoder": "clip:b32", "revision": "r1"}
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    x, y, groups = sample(60, SMALL, captions=2, seed=1)
+    return x.astype(np.float32), y.astype(np.float32), [f"im{g}" for g in groups]
+
+
+@pytest.fixture
+def files(arrays, tmp_path):
+    for name, rows in zip("xy", arrays, strict=False):
+        np.save(tmp_path / f"{name}.npy", rows)
+    return tmp_path
+
+
+def make_store(root, arrays, names, encoder=CLIP):
+    store = Store.create(root, {"image": encoder, "text": encoder})
+    store.append({"image": arrays[0], "text": arrays[1]}, {"group": names})
+    return root
+
+
+def test_figures_are_those_of_the_library_and_kept_in_the_file(run, files, arrays):
+    words = (
+        "calibrate",
+        files / "x.npy",
+        files / "y.npy",
+        "--out",
+        files / "c.safetensors",
+        "--method",
+        "logistic",
+    )
+    code, out, err = run(*words, "--prior", 0.1, "--seed", 2, "--json")
+    assert code == 0, err
+    calibrator = MatchCalibrator("logistic", prior=0.1, seed=2)
+    found = held_out_reliability(*arrays[:2], calibrator=calibrator).to_dict()
+    assert json.loads(out) == {"out": str(files / "c.safetensors")} | json.loads(json.dumps(found))
+    told = read_calibrated_on(files / "c.safetensors")
+    assert told.held_out == json.loads(json.dumps(found))
+    assert told.aligner is None
+    loaded, fitted = load_calibrator(files / "c.safetensors"), calibrator.fit(*arrays[:2])
+    assert (loaded.predict_proba(*arrays[:2]) == fitted.predict_proba(*arrays[:2])).all()
+    before = (files / "c.safetensors").read_bytes()
+    code, out, _ = run(*words, "--prior", 0.1, "--seed", 2)
+    assert (files / "c.safetensors").read_bytes() == before
+    assert f"{found['readings']['raw, calibrated']['figures']['ece']['value']:.3f}" in out
+
+
+@pytest.mark.parametrize("query", [(), ("--per-query", "y")])
+def test_pairs_are_scored(run, files, arrays, query):
+    words = (files / "x.npy", files / "y.npy")
+    assert run("calibrate", *words, "--out", files / "c.safetensors", *query)[0] == 0
+    code, _, err = run("calibrate", "score", files / "c.safetensors", *words, "--out", files / "p.npy")
+    assert (code, "120 probabilities" in err) == (0, True)
+    p = np.load(files / "p.npy")
+    expected = load_calibrator(files / "c.safetensors").predict_proba(*arrays[:2])[:, 1]
+    assert p.dtype == np.float32
+    assert p == pytest.approx(expected, abs=1e-6)
+    code, out, _ = run("calibrate", "score", files / "c.safetensors", *words, "--prior", 0.01)
+    odds = expected / (1 - expected) / 99
+    assert np.array(out.split(), float) == pytest.approx(odds / (1 + odds), rel=1e-4)
+
+
+def test_cosines_of_an_aligner(run, files, arrays, tmp_path):
+    store = make_store(tmp_path / "store", arrays, arrays[2])
+    aligner, out = files / "a.safetensors", files / "c.safetensors"
+    assert run("align", store, "--groups", "group", "--aligner", "collapse", "--out", aligner)[0] == 0
+    words = ("--groups", "group", "--aligner", aligner, "--out", out, "--report", files / "r.svg")
+    code, text, err = run("calibrate", store, *words)
+    assert code == 0, err
+    assert "was fitted on 60 of these 60 items" in err
+    assert "collapse, calibrated" in text
+    assert "collapse, expected calibration error" in (files / "r.svg").read_text()
+    told = read_calibrated_on(out)
+    assert (told.x.modality, told.y.encoder, len(told.aligner)) == ("image", "clip:b32", 64)
+    code, _, err = run("calibrate", "score", out, store, "--aligner", aligner, "--out", files / "p.npy")
+    assert code == 0, err
+    mapped = load_aligner(aligner).transform(*arrays[:2])
+    expected = load_calibrator(out).predict_proba(*mapped)[:, 1]
+    assert np.load(files / "p.npy") == pytest.approx(expected, abs=1e-4)
+
+    code, _, err = run("calibrate", "score", out, store)
+    assert (code, "expected --aligner with its file" in err, "got none" in err) == (2, True, True)
+    other = files / "b.safetensors"
+    assert run("align", store, "--groups", "group", "--aligner", "shift", "--out", other)[0] == 0
+    code, _, err = run("calibrate", "score", out, store, "--aligner", other)
+    assert (code, "b.safetensors, of " in err) == (2, True)
+
+
+def test_an_aligner_of_other_items_is_taken_as_it_is(run, arrays, tmp_path):
+    half = [rows[:60] for rows in arrays], [rows[60:] for rows in arrays]
+    first, second = (make_store(tmp_path / f"s{k}", rows, rows[2]) for k, rows in enumerate(half))
+    aligner = tmp_path / "a.safetensors"
+    assert run("align", first, "--groups", "group", "--aligner", "collapse", "--out", aligner)[0] == 0
+    words = ("--groups", "group", "--aligner", aligner, "--out", tmp_path / "c.safetensors")
+    code, _, err = run("calibrate", second, *words)
+    assert (code, "was fitted on 0 of these 30 items" in err) == (0, True)
+    mapped = load_aligner(aligner).transform(*half[1][:2])
+    direct = MatchCalibrator().fit(*mapped, groups=half[1][2])
+    found = load_calibrator(tmp_path / "c.safetensors")
+    at = np.linspace(-1, 1, 20)
+    assert found.weigh(at) == pytest.approx(direct.weigh(at), abs=1e-2)
+
+
+def test_another_encoders_embeddings_are_refused(run, arrays, tmp_path):
+    store = make_store(tmp_path / "store", arrays, arrays[2])
+    foreign = make_store(tmp_path / "other", arrays, arrays[2], encoder=CLIP | {"encoder": "clip:l14"})
+    assert run("calibrate", store, "--out", tmp_path / "c.safetensors")[0] == 0
+    code, _, err = run("calibrate", "score", tmp_path / "c.safetensors", foreign)
+    assert (code, "img_emb is image by clip:l14, revision r1: expected image by clip:b32" in err) == (2, True)
+    assert run("align", store, "--aligner", "collapse", "--out", tmp_path / "a.safetensors")[0] == 0
+    words = ("--aligner", tmp_path / "a.safetensors", "--out", tmp_path / "d.safetensors")
+    code, _, err = run("calibrate", foreign, *words)
+    assert (code, "img_emb is image by clip:l14" in err) == (2, True)
+    assert not (tmp_path / "d.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (("x.npy", "y.npy", "--out", "c.txt"), "c.txt must end in .safetensors"),
+        (("x.npy", "y.npy", "--out", "c.safetensors", "--report", "r.html"), "r.html must end in .svg"),
+        (("x.npy", "y.npy", "--out", "c.safetensors", "--prior", "1"), "prior must be a number in (0, 1)"),
+        (("x.npy", "y.npy", "--out", "c.safetensors", "--aligner", "no.safetensors"), "no such file: no.saf"),
+        (("x.npy", "y.npy", "--out", "a.safetensors"), "a.safetensors holds no calibrator"),
+        (("score", "a.safetensors", "x.npy", "y.npy"), "a.safetensors holds no calibrator"),
+        (("score", "k.safetensors", "x.npy", "y.npy", "--aligner", "a.safetensors"), "leave out --aligner"),
+        (("score", "k.safetensors", "x.npy", "y.npy", "--prior", "0"), "prior must be a number in (0, 1)"),
+        (("score", "k.safetensors", "n.npy", "n.npy"), "n.npy has dim 3, k.safetensors was fitted on dim 24"),
+        (
+            ("n.npy", "n.npy", "--out", "c.safetensors", "--aligner", "a.safetensors"),
+            "n.npy has dim 3, a.saf",
+        ),
+    ],
+)
+def test_bad_input_exits_2_with_a_message(run, files, monkeypatch, words, message):
+    monkeypatch.chdir(files)
+    assert run("align", "x.npy", "y.npy", "--aligner", "collapse", "--out", "a.safetensors")[0] == 0
+    assert run("calibrate", "x.npy", "y.npy", "--out", "k.safetensors")[0] == 0
+    np.save("n.npy", np.eye(3))
+    code, out, err = run("calibrate", *words)
+    assert (code, out) == (2, "")
+    assert message in " ".join(err.split())
