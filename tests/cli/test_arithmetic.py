@@ -7,6 +7,7 @@ import pytest
 
 import isthmus.encoders
 from isthmus.align import MeanCollapse, save_aligner
+from isthmus.align.provenance import FittedOn, Provenance, hash_items
 from isthmus.checks import unit_rows
 from isthmus.encoders import CallableEncoder
 from isthmus.store import Store
@@ -135,6 +136,36 @@ def test_what_an_aligner_does_not_know(run, store, tmp_path, expression, options
     code, out, err = run("arithmetic", store, expression, "--aligner", path, *options)
     assert (code, out) == (2, "")
     assert message in err
+
+
+def provenance(x, y):
+    return Provenance(FittedOn(*x), FittedOn(*y), pairs=5, items=hash_items(IDS))
+
+
+def test_the_aligners_file_says_what_it_was_fitted_on(run, store, tmp_path):
+    path = tmp_path / "collapse.safetensors"
+    aligner = MeanCollapse().fit(SOUNDS, IMAGES)
+    save_aligner(aligner, path, provenance=provenance(("audio", "mine", "1"), ("image",)))
+    _, results = ask(run, store, "audio:cat + image:cat", "--aligner", path, "--modality", "audio")
+    point = aligner.transform(SOUNDS)[0] + aligner.transform_y(IMAGES)[0]
+    _, cosines = best(point, aligner.transform(SOUNDS)[[0, 2, 4]], left_out=[0])
+    assert [c for _, c in results] == pytest.approx(cosines, abs=1e-6)
+    code, _, err = run("arithmetic", store, "audio:cat + text:cat", "--aligner", path)
+    assert code == 2
+    assert "was fitted on audio and image, not on text" in err
+    code, _, err = run("arithmetic", store, "image:cat", "--aligner", path, "--fitted-on", "image", "text")
+    assert code == 2
+    assert "was fitted on audio by mine, revision 1, not on image by mine, revision 1" in err
+
+
+def test_an_aligner_of_another_encoder(run, store, tmp_path):
+    path = tmp_path / "collapse.safetensors"
+    save_aligner(
+        MeanCollapse().fit(IMAGES, TEXTS), path, provenance=provenance(("image", "mine", "2"), ("text",))
+    )
+    code, _, err = run("arithmetic", store, "image:cat", "--aligner", path)
+    assert code == 2
+    assert "was fitted on image by mine, revision 2, not on image by mine, revision 1" in err
 
 
 def test_an_aligner_of_another_width(run, store, tmp_path):

@@ -34,7 +34,8 @@ class Settings:
     aligner : Path
         File that `isthmus align` saved; operands and items go through it first.
     fitted_on : list of str
-        Which two modalities that was fitted on, x then y. By default the first of the store, and text.
+        Which two modalities that was fitted on, x then y. By default what its file says; of one that says
+        nothing, the first of the store, and text.
     top : int
         Items to show.
     modality : str
@@ -251,12 +252,24 @@ def _mappings(items: _Items, settings: Settings) -> dict[str, Mapping]:
     if settings.aligner is None:
         return {}
     from isthmus.align import load_aligner
+    from isthmus.align.files import read_provenance
+    from isthmus.align.provenance import FittedOn
 
-    fitted, held = load_aligner(settings.aligner), items.store.modalities
+    fitted, told, held = (
+        load_aligner(settings.aligner),
+        read_provenance(settings.aligner),
+        items.store.modalities,
+    )
+    spaces = (told.x, told.y) if told else (FittedOn(), FittedOn())
     first = next((m for m in held if m != "text"), "text")
-    names = settings.fitted_on or [first, "text" if "text" in held else held[-1]]
+    usual = (first, "text" if "text" in held else held[-1])
+    names = settings.fitted_on or [s.modality or name for s, name in zip(spaces, usual, strict=True)]
     if len(names) != 2 or len(set(names)) != 2 or not set(names) <= set(MODALITIES):
         raise ValueError(f"--fitted-on must be two of {', '.join(MODALITIES)}, got {' '.join(names)}")
+    for name, space in zip(names, spaces, strict=True):
+        here = FittedOn(name, **items.store.encoders.get(name, {}))
+        if not space.admits(here):
+            raise ValueError(f"{settings.aligner} was fitted on {space}, not on {here}")
     dim = items.store[held[0]].shape[1]
     if dim != fitted.n_features_in_:
         raise ValueError(
