@@ -154,6 +154,18 @@ def test_nothing_known_is_nothing_refused(run, store, aligner, arrays, tmp_path)
     assert run(*words, "--modality", "y")[0] == 0
 
 
+def test_one_modality_that_is_known_is_found_beside_one_that_is_not(run, store, arrays, tmp_path):
+    np.save(tmp_path / "x.npy", arrays[0])
+    words = (tmp_path / "x.npy", store / "text_emb", "--aligner", "linear")
+    assert run("align", *words, "--out", tmp_path / "a.safetensors")[0] == 0
+    told = read_provenance(tmp_path / "a.safetensors")
+    assert (told.x, told.y) == (FittedOn(), FittedOn("text", **CLIP))
+    for folder, which in (("text_emb", "y"), ("img_emb", "x")):
+        words = ("apply", tmp_path / "a.safetensors", store / folder, "--out", tmp_path / folder)
+        code, _, err = run(*words)
+        assert (code, f"as {which}:" in err) == (0, True), err
+
+
 def test_a_store_is_mapped_whole(run, store, aligner, arrays, tmp_path):
     code, _, err = run("apply", aligner, store, "--out", tmp_path / "aligned")
     assert (code, "400 rows of image, text: " in err) == (0, True), err

@@ -67,6 +67,8 @@ def _squares(rows: np.ndarray) -> np.ndarray:
 
 def _moderate(square: np.ndarray) -> bool:
     low, high = _SQUARES[square.dtype.itemsize]
+    if len(square) == 1:  # a query: the two reductions would be a third of its time
+        return bool(low < square[0] < high)
     return bool(square.min() > low and square.max() < high)  # false where one is NaN
 
 

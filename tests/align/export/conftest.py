@@ -34,7 +34,11 @@ def fitted(request, rows):
     chosen = request.param
     if isinstance(chosen, str):
         chosen = NonLinearAligner(training=FAST, **networks[chosen])
-    return clone(chosen).fit(rows["x"], rows["y"])
+    found = clone(chosen).fit(rows["x"], rows["y"])
+    if isinstance(found, NonLinearAligner):  # three epochs leave it next to linear
+        rng = np.random.default_rng(0)
+        found.weights_ = [rng.normal(scale=0.5, size=w.shape).astype(np.float32) for w in found.weights_]
+    return found
 
 
 @pytest.fixture(params=["x", "y"])
