@@ -2,16 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 
 from isthmus.align import Dials, SharedSpace
+from isthmus.align.latent import LatentModel
+from isthmus.checks import unit_rows
 from isthmus.evaluate.mixed.crossing import cross_search
+from isthmus.evaluate.mixed.documents import Space
 from isthmus.evaluate.mixed.methods import Calibration, aligned
 from isthmus.evaluate.mixed.mixture import Mixture, mix
 from isthmus.evaluate.mixed.result import MixedOptions
 from isthmus.evaluate.mixed.rules import Ranker
+from isthmus.measure.statistics import GapStatistics
 
 DIALS = (
     Dials("none", 0.0, 1.0),
@@ -70,7 +75,7 @@ def choose_dials(calibration: Calibration, *, dials: Sequence[Dials] = DIALS, se
         return Choice(DIALS[0], {})
     if count > _MOST:
         calibration = calibration.some(_MOST, seed=seed)
-    methods = {str(i): _space(option) for i, option in enumerate(dials)}
+    methods: dict[str, Any] = {str(i): partial(_placed, dials=option) for i, option in enumerate(dials)}
     found = cross_search(
         calibration.x,
         calibration.y,
@@ -118,3 +123,20 @@ def _space(dials: Dials) -> SharedSpace:
     if dials.noise == "none":
         return SharedSpace(noise="none")
     return SharedSpace().set_params(noise=dials.noise, shrinkage=dials.shrinkage, strength=dials.strength)
+
+
+def _placed(calibration: Calibration, dials: Dials) -> Ranker:
+    """Where `_space` would put rows, what the candidates have in common computed once."""
+    maps = _model(calibration).maps(dials, "shared")
+    space = Space(*(partial(_affine, matrix=matrix, offset=offset) for matrix, offset in maps))
+    return Ranker(space, space)
+
+
+@lru_cache(maxsize=1)
+def _model(calibration: Calibration) -> LatentModel:
+    return LatentModel.of(GapStatistics(covariance=True).update(calibration.x, calibration.y), [None, None])
+
+
+def _affine(unit: np.ndarray, matrix: np.ndarray | None, offset: np.ndarray) -> np.ndarray:
+    moved = unit if matrix is None else unit @ matrix.astype(unit.dtype)
+    return unit_rows(moved + offset.astype(unit.dtype), unit.dtype)

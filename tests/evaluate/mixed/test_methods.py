@@ -1,0 +1,167 @@
+"""Methods put rows where their papers say."""
+
+import numpy as np
+import pytest
+
+from isthmus.align import ALIGNERS, MeanCollapse, SharedSpace
+from isthmus.evaluate.mixed import METHODS, Calibration, MixedOptions, mixed_search
+from isthmus.evaluate.mixed.methods import CENTRINGS, fit_methods
+from isthmus.evaluate.mixed.ranking import Search
+from isthmus.evaluate.mixed.rules import Ranker, moments_of
+from tests.evaluate.mixed.oracles import all_scores, unit
+
+CLOSED_FORM = [name for name in ALIGNERS if name != "nonlinear"]
+
+
+@pytest.fixture
+def learned():
+    """60 calibration pairs in the same 8 dimensions, and texts of queries about another mean."""
+    rng = np.random.default_rng(5)
+    shared, noise, other, asked = rng.normal(size=(4, 60, 8))
+    return Calibration.of(shared + 0.5 * noise + 1, shared + 0.5 * other - 1, queries=asked + 2)
+
+
+def units(rows):
+    return np.array([unit(row) for row in np.asarray(rows, dtype=float)])
+
+
+def expected(queries, corpus, **maps):
+    scores = all_scores(queries, corpus, **maps)
+    search = Search.of(queries, corpus, k=5, seed=0)
+    standing = np.argsort(search.ties)
+    return np.array([np.lexsort((-standing, -row.round(5)))[:5] for row in scores]), search
+
+
+def test_gr_clip_is_three_means(queries, corpus, learned):
+    image, text, asked = (units(z).mean(axis=0) for z in (learned.x, learned.y, learned.queries))
+    less = {"image": lambda u: u - image, "text": lambda u: u - text, "query_text": lambda u: u - asked}
+    wanted, search = expected(queries.documents, corpus, **less, weight=0.3)
+    ranker = fit_methods({"gr": lambda c: METHODS["gr-clip"](c)}, learned)["gr"]
+    found = Ranker(ranker.documents, ranker.queries, 0.3).rank(search)
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_gr_clip_fused_is_the_difference_of_fused_and_the_fused_mean(corpus, learned):
+    """Their code subtracts alpha * text mean + (1 - alpha) * image mean from the sum: it is the same."""
+    ranker = METHODS["gr-clip"](learned)
+    a, b = units(corpus.image[39:]), units(corpus.text[39:])
+    image, text = units(learned.x).mean(axis=0), units(learned.y).mean(axis=0)
+    theirs = unit((0.3 * a + 0.7 * b - (0.3 * image + 0.7 * text))[0])
+    from isthmus.evaluate.mixed.documents import place
+
+    mine = place(corpus, ranker.documents, rows=[39], weight=0.3)[0]
+    np.testing.assert_allclose(mine, theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize("how", CENTRINGS)
+def test_centrings_differ_in_queries_alone(queries, corpus, learned, how):
+    image, text, asked = (units(z).mean(axis=0) for z in (learned.x, learned.y, learned.queries))
+    ranker = CENTRINGS[how](learned)
+    row = units(corpus.text[:1])
+    off = {"are": 0 * text, "means": text, "mean": asked}[how.split()[-1]]
+    np.testing.assert_allclose(ranker.queries.text(row), row - off, atol=1e-6)
+    np.testing.assert_allclose(ranker.documents.text(row), row - text, atol=1e-6)
+    np.testing.assert_allclose(ranker.documents.image(row), row - image, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", CLOSED_FORM)
+def test_aligners_map_each_part_before_it_is_fused(queries, corpus, learned, name):
+    ranker = fit_methods([name], learned)[name]
+    fitted = ALIGNERS[name]().fit(learned.x, learned.y)
+    maps = {"image": lambda u: fitted.transform(u[None])[0], "text": lambda u: fitted.transform_y(u[None])[0]}
+    wanted, search = expected(queries.documents, corpus, **maps)
+    assert (ranker.rank(search) == wanted).mean() > 0.98  # repeated rows tie, up to rounding
+
+
+def test_a_fitted_aligner_is_not_fitted_again(corpus, queries, learned):
+    fitted = SharedSpace(noise="none").fit(learned.x, learned.y)
+    found = mixed_search(corpus, queries, methods={"a": fitted})
+    assert set(found.answers) == {"a"}
+
+
+def test_collapse_without_a_mean_of_queries_differs_from_gr_clip_in_fused_documents_alone(
+    queries, corpus, learned
+):
+    single = np.flatnonzero(corpus.kind < 2)
+    calibration = Calibration.of(learned.x, learned.y)
+    ones = queries.documents.take(np.arange(20))
+    ranked = [
+        ranker.rank(Search.of(ones, corpus.take(single), k=9, seed=0))
+        for ranker in fit_methods(["gr-clip", "collapse"], calibration).values()
+    ]
+    assert (ranked[0] == ranked[1]).mean() > 0.98
+
+
+def test_zscore_over_the_corpus_has_one_mean_per_kind_of_query_and_document(queries, corpus, learned):
+    ranker = fit_methods(["zscore-corpus"], learned)["zscore-corpus"]
+    search = Search.of(queries.documents, corpus, k=5, seed=0)
+    scores = all_scores(queries.documents, corpus)
+    texts, images = units(learned.queries), units(learned.x)
+    both = units(0.5 * images + 0.5 * units(learned.y))
+    for at, asked in enumerate((images, texts, both)):
+        for kind in range(3):
+            of = np.ix_(queries.documents.kind == at, corpus.kind == kind)
+            some = all_scores_of(asked, corpus.take(corpus.kind == kind))
+            scores[of] = (scores[of] - some.mean()) / some.std()
+    standing = np.argsort(search.ties)
+    wanted = [np.lexsort((-standing, -row.round(5)))[:5] for row in scores]
+    assert (ranker.rank(search) == wanted).mean() > 0.98
+
+
+def all_scores_of(unit_queries, corpus):
+    from isthmus.evaluate.mixed.documents import Space, place
+
+    return unit_queries @ place(corpus, Space()).T.astype(float)
+
+
+def test_standardising_comes_after_the_map(queries, corpus, learned):
+    search = Search.of(queries.documents, corpus, k=5, seed=0)
+    fitted = MeanCollapse().fit(learned.x, learned.y)
+    maps = {"image": lambda u: fitted.transform(u[None])[0], "text": lambda u: fitted.transform_y(u[None])[0]}
+    scores = all_scores(queries.documents, corpus, **maps)
+    for kind in range(3):
+        of = corpus.kind == kind
+        scores[:, of] -= scores[:, of].mean(axis=1, keepdims=True)
+        scores[:, of] /= scores[:, of].std(axis=1, keepdims=True)
+    found = fit_methods(["collapse+zscore"], learned)["collapse+zscore"].rank(search)
+    standing = np.argsort(search.ties)
+    assert (found == [np.lexsort((-standing, -row.round(5)))[:5] for row in scores]).mean() > 0.98
+
+
+def test_moments_in_blocks(corpus, monkeypatch):
+    whole = moments_of(corpus, Ranker().documents, weight=0.5)
+    monkeypatch.setattr("isthmus.evaluate.mixed.rules._BLOCK", 7)
+    parts = moments_of(corpus, Ranker().documents, weight=0.5)
+    np.testing.assert_allclose(whole.mean, parts.mean, atol=1e-6)
+    np.testing.assert_allclose(whole.second, parts.second, atol=1e-6)
+
+
+def test_shared_for_mixed_takes_the_dials_of_the_highest_ndcg():
+    from isthmus.evaluate.mixed import choose_dials
+    from isthmus.theory import sample
+
+    choice = choose_dials(Calibration.of(*sample(150)[:2]))
+    assert choice.ndcg[choice.taken] == max(choice.ndcg.values())
+    few = choose_dials(Calibration.of(*sample(10)[:2]))
+    assert (few.taken.noise, few.ndcg) == ("none", {})
+
+
+def test_methods_say_what_is_wrong(corpus, queries, learned):
+    with pytest.raises(
+        ValueError, match="unknown method 'grclip': expected one of zscore, zscore-corpus, raw"
+    ):
+        mixed_search(corpus, queries, methods=["grclip"])
+    with pytest.raises(ValueError, match=r"unknown method 'raw\+rrf'"):
+        mixed_search(corpus, queries, methods=["raw+rrf"])
+    for name in ("gr-clip", "zscore-corpus", "shared", "shared-mixed", "shared+zscore"):
+        with pytest.raises(ValueError, match="learns from pairs: calibration is missing"):
+            mixed_search(corpus, queries, methods=[name])
+    with pytest.raises(ValueError, match="queries must be own, documents or none, got 'all'"):
+        METHODS["gr-clip"](learned, queries="all")
+    with pytest.raises(ValueError, match="items must be between 2 and the 60 that there are, got 61"):
+        learned.some(61, seed=0)
+    bad = {"shared": SharedSpace(keep_recall=2)}
+    with pytest.raises(ValueError, match="shared cannot be fitted: keep_recall"):
+        mixed_search(corpus, queries, methods=bad, calibration=learned)
+    with pytest.raises(ValueError, match=r"weight must be a number in \[0, 1\], got 2"):
+        MixedOptions(weight=2)

@@ -1,0 +1,136 @@
+"""Figures of a whole search, results put together, weights."""
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from isthmus.evaluate.mixed import (
+    Judgements,
+    MixedOptions,
+    MixedResult,
+    Queries,
+    Ranker,
+    by_item,
+    choose_weights,
+    make_documents,
+    mixed_search,
+    split_queries,
+)
+from tests.evaluate.mixed.oracles import all_scores, ndcg_at
+
+
+def test_figures_are_those_of_sorted_scores(queries, corpus):
+    found = mixed_search(corpus, queries, methods=["raw"], options=MixedOptions(weight=0.4))
+    scores = all_scores(queries.documents, corpus, weight=0.4)
+    gains = np.zeros_like(scores)
+    gains[np.arange(30), np.arange(30)] = 1
+    for name, k in (("recall_at_1", 1), ("recall_at_5", 5)):
+        ranks = (scores > scores[np.arange(30), np.arange(30)][:, None] + 1e-6).sum(axis=1)
+        alone = np.array([i not in range(29, 33) for i in range(30)])  # repeated images tie
+        np.testing.assert_array_equal(found.answers["raw"].figures[name][alone], (ranks < k)[alone])
+    order = np.argsort(-scores, axis=1)
+    loop = [ndcg_at(gains[i, order[i]], gains[i], 10) for i in range(29)]
+    np.testing.assert_allclose(found.answers["raw"].figures["ndcg"][:29], loop, atol=1e-12)
+    kinds = corpus.kind[order[:, :10]]
+    np.testing.assert_allclose(found.answers["raw"].shares[:29, 0], (kinds == 0).mean(axis=1)[:29])
+
+
+def test_a_gap_hides_the_other_modality_and_its_removal_does_not(queries, corpus):
+    text = queries.take(np.arange(10))
+    found = mixed_search(corpus, text, methods=["raw", "rrf", "zscore"])
+    assert found.bias("raw", "image").high < -1
+    assert found.bias("zscore", "image").value > found.bias("raw", "image").value
+
+
+def test_differences_are_paired(queries, corpus):
+    found = mixed_search(corpus, queries, methods=["raw", "zscore"])
+    apart = found.difference("zscore", "raw")
+    assert apart.value == pytest.approx(found.figure("zscore").value - found.figure("raw").value)
+    same = found.difference("raw", "raw")
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+    told = found.to_dict()
+    assert told["methods"]["zscore"]["ndcg_against"]["raw"]["low"] == apart.low
+    assert told["queries"] == {"image": 10, "text": 10, "both": 10}
+    assert told["documents"] == {"image": 13, "text": 13, "both": 14}
+
+
+def test_intervals_resample_items(corpus, rows):
+    """Ten copies of each query are no more evidence than one."""
+    item = np.repeat(np.arange(20), 10)
+    asked = make_documents(text=rows[1][:20]).take(item)
+    once = by_item(make_documents(text=rows[1][:20]), np.arange(20), np.arange(40))
+    many = by_item(asked, item, np.arange(40))
+    a, b = (mixed_search(corpus, q, methods=["raw"]).figure("raw") for q in (once, many))
+    assert a.value == pytest.approx(b.value)
+    assert b.high - b.low == pytest.approx(a.high - a.low, rel=0.1)
+
+
+def test_pooled_is_side_by_side_and_averaged_is_query_by_query(queries, corpus):
+    found = mixed_search(corpus, queries, methods=["raw"])
+    first, second = found.take(np.arange(12)), found.take(np.arange(12, 30))
+    pooled = MixedResult.pooled([first, second])
+    assert pooled.figure("raw") == found.figure("raw")
+    assert pooled.counts["text"] == 26  # of both corpora
+    other = mixed_search(corpus, queries, methods=["raw"], options=MixedOptions(weight=0.0))
+    both = MixedResult.averaged([found, other])
+    expected = (found.answers["raw"].figures["ndcg"] + other.answers["raw"].figures["ndcg"]) / 2
+    np.testing.assert_allclose(both.answers["raw"].figures["ndcg"], expected)
+    with pytest.raises(ValueError, match="same methods and the same queries"):
+        MixedResult.averaged([found, second])
+    with pytest.raises(ValueError, match="parts must have the same methods, raw"):
+        MixedResult.pooled([found, mixed_search(corpus, queries, methods=["rrf"])])
+
+
+def test_few_of_many_queries_and_a_small_corpus(queries, corpus):
+    found = mixed_search(corpus, queries, methods=["raw"], options=MixedOptions(queries=7))
+    assert len(found) == 7
+    small = by_item(queries.documents.take(np.arange(4)), [0, 0, 1, 1], [0, 1])
+    tiny = mixed_search(corpus.take([0, 1]), small, methods=["raw", "rrf"])
+    assert tiny.figure("raw", "recall_at_10").value == 1
+    assert "fewer than 10" in tiny.notes[0]
+
+
+def test_the_same_seed_gives_the_same(queries, corpus):
+    a, b = (mixed_search(corpus, queries, methods=["raw", "rrf"]).to_dict() for _ in range(2))
+    assert a == b
+
+
+def test_a_table_for_people(queries, corpus):
+    console = Console(width=200, record=True)
+    console.print(mixed_search(corpus, queries, methods=["raw", "zscore"]))
+    text = console.export_text()
+    assert "30 queries, documents: 13 image, 13 text, 14 both" in text
+    assert "NDCG - raw" in text
+
+
+def test_weights_are_chosen_where_one_part_says_nothing(rows):
+    x, y = rows
+    noise = np.random.default_rng(0).normal(size=y.shape)
+    corpus = make_documents(x, noise)
+    queries = by_item(make_documents(x + 0.1), np.arange(40), np.arange(40))
+    first, second = split_queries(queries)
+    assert not {*first.relevant.documents} & {*second.relevant.documents}
+    rankers, chosen = choose_weights(corpus, first, methods=["raw"], weights=[0.0, 0.5, 1.0])
+    assert rankers["raw"].weight == chosen["raw"].weight == 1.0
+    assert chosen["raw"].ndcg[0] < chosen["raw"].ndcg[2]
+    found = mixed_search(corpus, second, methods=rankers | {"half": Ranker()})
+    assert found.difference("raw", "half").value >= 0
+    with pytest.raises(ValueError, match="weights must be a number"):
+        choose_weights(corpus, first, methods=["raw"], weights=[2.0])
+
+
+def test_search_says_what_is_wrong(queries, corpus):
+    with pytest.raises(ValueError, match="queries must be of the corpus's space: expected dim 8, got 3"):
+        mixed_search(corpus, by_item(make_documents(np.eye(3)), range(3), range(40)))
+    far = Queries(queries.documents, Judgements.of([0], [40], queries=30), queries.group)
+    with pytest.raises(ValueError, match="relevant names document 40, the corpus has 40 documents"):
+        mixed_search(corpus, far)
+    few = Queries(queries.documents, Judgements.of([0], [4], queries=3), queries.group)
+    with pytest.raises(ValueError, match="relevant is of 3 queries, there are 30"):
+        mixed_search(corpus, few)
+    with pytest.raises(ValueError, match="query 1 has no document that answers it"):
+        by_item(make_documents(np.eye(2)), ["a", "b"], ["a"])
+    with pytest.raises(ValueError, match="expected queries of at least 2 items, got 1 of 1"):
+        mixed_search(corpus, queries.take(np.array([0])), methods=["raw"]).figure("raw")
+    with pytest.raises(ValueError, match="expected queries of at least 2 items"):
+        split_queries(queries.take(np.array([0])))
