@@ -12,6 +12,7 @@ _COMMANDS = {
     "measure": "Measure the gap between two modalities, and how well each finds the other.",
     "geometry": "Measure whether the gap is constant and orthogonal, and its noise Gaussian, as C3 proposes.",
     "compare": "Compare aligners on held-out pairs: what each gains, and what it costs.",
+    "evaluate": "Evaluate a saved aligner on held-out items: what it does to retrieval and other tasks.",
     "align": "Fit one aligner, verify it on held-out pairs, and save it.",
     "calibrate": "Learn how probable a match is at each cosine, verify it on held-out pairs, and save it.",
     "apply": "Map embeddings, or a whole store, with a saved aligner.",

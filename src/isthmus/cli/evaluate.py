@@ -1,0 +1,179 @@
+"""isthmus evaluate"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from isthmus.align import load_aligner
+from isthmus.align.files import read_provenance
+from isthmus.align.provenance import Provenance
+from isthmus.checks import check_embeddings
+from isthmus.cli.apply import modality_of
+from isthmus.cli.evaluate_classes import with_classes
+from isthmus.cli.evaluate_opening import Opened, open_subject
+from isthmus.cli.origin import _item_names as item_names
+from isthmus.cli.origin import embedded_by
+from isthmus.cli.show import progress_bar, show
+from isthmus.evaluate.aligned import TASKS, Subject, evaluate_aligned
+from isthmus.evaluate.zero_shot import TEMPERATURE
+from isthmus.measure import find_items
+
+_ALL_THE_SAME = "(--allow-train evaluates all the same)"
+
+
+@dataclass
+class Settings:
+    """Options of `isthmus evaluate`.
+
+    Parameters
+    ----------
+    groups : str
+        The item of each row, as for `isthmus measure`.
+    modalities : list of str
+        Which two of a store. By default those that the aligner was fitted on.
+    gallery : int
+        Retrieval also over galleries of so many items, in their order: 1000 for COCO's 1K.
+    labels : str
+        The class of each row, by name or by number from 0: a file or metadata column, as for --groups.
+        Rows whose label is - have none.
+    classes : Path
+        File of class names, one per line.
+    templates : str
+        Prompts that class names go into, averaged: photo ("a photo of a {}."), openai (seven for ImageNet),
+        or a file, one per line with one {} in each. By default photo.
+    prototypes : str
+        Embeddings of the classes, as X: of each class one row, or one per template, class after class. By
+        default the store's own encoder embeds the prompts.
+    temperature : float
+        Of the softmax whose calibration is measured.
+    allow_train : bool
+        Also evaluate on items that the aligner was fitted on, or where nobody can know; it is told.
+    device : str
+        Of the encoder: cpu, cuda, or auto: cuda where there is one.
+    seed : int
+        Of the resamples.
+    """
+
+    groups: str | None = None
+    modalities: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None
+    gallery: int | None = None
+    labels: str | None = None
+    classes: Path | None = None
+    templates: str | None = None
+    prototypes: str | None = None
+    temperature: float = TEMPERATURE
+    allow_train: Annotated[bool, Parameter(negative="")] = False
+    device: str = "auto"
+    seed: int = 0
+
+
+def evaluate(
+    x: str,
+    y: str | None = None,
+    /,
+    *,
+    aligner: Path,
+    tasks: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
+    settings: Annotated[Settings, Parameter("*")] = Settings(),  # noqa: B008
+    as_json: Annotated[bool, Parameter("--json", negative="")] = False,
+) -> None:
+    """Evaluate a saved aligner on held-out items: what it does to retrieval and other tasks.
+
+    Every figure is shown raw, aligned, and as their difference, with intervals over the same items. Items
+    that the aligner was fitted on are refused, and so are embeddings of another encoder.
+
+    Parameters
+    ----------
+    x : str
+        Embeddings of the first modality, as for `isthmus measure`. Without Y: a store, or a folder with
+        img_emb/ and text_emb/, or images alone to classify.
+    y : str
+        Embeddings of the second modality.
+    aligner : Path
+        File that `isthmus align` saved.
+    tasks : list of str
+        retrieval, zero-shot, mixed (images, texts and both in one corpus), arithmetic; may be repeated. By
+        default all, and those that need what is not there are named as skipped: zero-shot takes --labels and
+        --classes, unless of the world; arithmetic takes the world.
+    as_json : bool
+        Print one JSON object.
+    """
+    chosen = tasks or list(TASKS)
+    _check_options(settings, chosen)
+    fitted, told = load_aligner(aligner), read_provenance(aligner)
+    opened = open_subject(x, y, settings, told)
+    names = opened.pairs.names if opened.paired else opened.pairs.names[:1]
+    for name, which in zip(names, ("x", "y"), strict=False):
+        modality_of(embedded_by(name), told, which, name=name, aligner=aligner)
+        check_embeddings(opened.rows(which), name, fitted.n_features_in_)
+    notes = _refuse_seen(opened, told, settings, aligner)
+    pairs = opened.pairs
+    subject = Subject(
+        fitted,
+        pairs.x,
+        pairs.y if opened.paired else None,
+        find_items(pairs.x, pairs.y, pairs.groups) if opened.paired else None,
+        modality=opened.modality,
+        gallery=settings.gallery,
+        seed=settings.seed,
+    )
+    if "zero-shot" in chosen:
+        subject = with_classes(subject, opened, settings, told, aligner=aligner)
+    if opened.is_world and "arithmetic" in chosen:
+        subject = replace(subject, encoder=opened.encoder_of_scenes(settings.device))
+    with progress_bar("evaluating") as advance:
+        found = evaluate_aligned(subject, tasks=chosen, notes=notes, progress=advance)
+    show(found, as_json=as_json)
+
+
+def _check_options(settings: Settings, tasks: Sequence[str]) -> None:
+    if unknown := set(tasks) - set(TASKS):
+        raise ValueError(f"--tasks must be some of {', '.join(TASKS)}, got {', '.join(sorted(unknown))}")
+    of_task = {"gallery": "retrieval", "labels": "zero-shot"}
+    for option, task in of_task.items():
+        if getattr(settings, option) is not None and task not in tasks:
+            raise ValueError(f"--{option} does not apply: it is of {task}, which is not among --tasks")
+    if (settings.labels is None) != (settings.classes is None):
+        there, lacks = ("--labels", "--classes") if settings.classes is None else ("--classes", "--labels")
+        raise ValueError(f"{there} takes {lacks} too: the class of each row, and the names of the classes")
+    for option in ("prototypes", "templates"):
+        if getattr(settings, option) is not None and settings.classes is None:
+            raise ValueError(f"--{option} takes --classes and --labels too")
+    if settings.prototypes is not None and settings.templates is not None:
+        raise ValueError("--templates does not apply: --prototypes are embedded already")
+
+
+def _refuse_seen(
+    opened: Opened, told: Provenance | None, settings: Settings, aligner: Path
+) -> tuple[str, ...]:
+    """Raise if items were fitted on, or nobody knows; return what to note where that is allowed."""
+    unknown = None
+    if told is None:
+        unknown = f"{aligner} does not tell what it was fitted on: whether these items were among it"
+        names: list[Any] = []
+    else:
+        by, found = item_names(opened.pairs, opened.root, settings.groups)
+        if told.named_by == "row" and by != "row":
+            by, found = item_names(replace(opened.pairs, metadata=None), opened.root, None)
+        if by != told.named_by:
+            unknown = (
+                f"{aligner} knows what it was fitted on by the items' names, and these rows have none "
+                "(see --groups): whether they were among it"
+            )
+        names = list(dict.fromkeys(found)) if by == "group" else list(found)
+    if unknown is not None:
+        if not settings.allow_train:
+            raise ValueError(f"{unknown} cannot be known {_ALL_THE_SAME}")
+        return (f"{unknown} is not known",)
+    assert told is not None
+    if not settings.allow_train:
+        try:
+            told.refuse_seen(names, opened.pairs.names[0])
+        except ValueError as error:
+            raise ValueError(f"{error} {_ALL_THE_SAME}") from error
+        return ()
+    seen, kind = int(told.saw(names).sum()), "rows" if told.named_by == "row" else "items"
+    return (f"{seen} of {len(names)} {kind} are of those that the aligner was fitted on",) if seen else ()
