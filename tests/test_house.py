@@ -82,6 +82,7 @@ def public():
         *rooms,
         "sources.world",
         "encoders.world",
+        "evaluate.arithmetic",
         "evaluate.captions",
         "training",
         "processes",
