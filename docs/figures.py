@@ -8,14 +8,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from isthmus.align import SharedSpace
+from isthmus.align.calibration import MatchCalibrator
 from isthmus.encoders import open_encoder
 from isthmus.evaluate import CLOSED_FORM, Protocol, compare
+from isthmus.evaluate.reliability import held_out_reliability
 from isthmus.measure import geometry
 from isthmus.report import summarize
 from isthmus.report.drawing import house_style, inline_svg, svg_file
 from isthmus.report.front import front
 from isthmus.report.geometry_figures import draw_geometry
 from isthmus.report.pictures import clouds, histograms
+from isthmus.report.reliability import reliability_picture
 from isthmus.report.simulation_figures import simulation_svg
 from isthmus.sources import open_source
 from isthmus.store import EmbeddingOptions, embed, open_pairs
@@ -34,20 +38,22 @@ OUT = Path(__file__).parent / "figures"
 
 
 @cache
-def summary() -> dict[str, Any]:
-    """Compare aligners on pictures and captions of the world that its encoder has not seen."""
+def world_pairs() -> tuple[Any, Any, Any]:
+    """Embed pictures and captions of the world that its encoder has not seen: images, texts and items."""
     with TemporaryDirectory() as folder:
         store = Path(folder) / "store"
         options = EmbeddingOptions(modalities=("image", "text"))
         embed(open_source("world:1000", split="test"), open_encoder("world"), store, options=options)
         pairs = open_pairs(str(store))
-        comparison = compare(
-            pairs.x,
-            pairs.y,
-            groups=pairs.groups,
-            aligners=CLOSED_FORM,
-            protocol=Protocol(folds=3, keep_recall=0.85),
-        )
+        return pairs.x[:], pairs.y[:], pairs.groups
+
+
+@cache
+def summary() -> dict[str, Any]:
+    """Compare aligners on the world."""
+    x, y, groups = world_pairs()
+    protocol = Protocol(folds=3, keep_recall=0.85)
+    comparison = compare(x, y, groups=groups, aligners=CLOSED_FORM, protocol=protocol)
     return summarize(comparison, aligner="shared", names=("image", "text"))
 
 
@@ -87,10 +93,21 @@ def shape() -> dict[str, str]:
         return {"geometry": svg_file(inline_svg(figure, name="geometry", alt=alt))}
 
 
+def reliability() -> dict[str, str]:
+    """Draw how often pairs of the world match, against their cosine and their calibrated probability."""
+    x, y, groups = world_pairs()
+    aligner = SharedSpace(keep_recall=0.85).fit(x, y, groups=groups)
+    found = held_out_reliability(
+        x, y, calibrator=MatchCalibrator(), groups=groups, aligner=("shared", aligner)
+    )
+    return {"reliability": svg_file(reliability_picture(found))}
+
+
 DRAWN: dict[str, Callable[[], dict[str, str]]] = {
     "gap": gap,
     "report": report,
     "geometry": shape,
+    "reliability": reliability,
     "initialization": lambda: {"initialization": simulation_svg(initialization())},
     "optimization": lambda: {"optimization": simulation_svg(optimization(OptimizationConfig().coarser(100)))},
     "depth": lambda: {"depth": simulation_svg(dimensional_collapse(stack="all", repeats=1))},

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from scipy.special import expit, logit
 from sklearn.exceptions import NotFittedError
@@ -138,14 +139,15 @@ def test_threshold_is_the_inverse_of_the_probability(method):
 def test_threshold_of_a_precision_is_the_lowest_that_has_it():
     scores, match = scores_of()
     found = MatchCalibrator(prior=0.2).fit_scores(scores, match)
-    at = found.threshold_at(precision=0.7)
 
     def precision(t):
         right, wrong = (scores[match] >= t).mean(), ((scores[~match] >= t).sum() + 1) / (300 + 1)
         return 0.2 * right / (0.2 * right + 0.8 * wrong)
 
-    assert precision(at) >= 0.7
-    assert all(precision(t) < 0.7 for t in scores[match] if t < at)
+    for asked in (0.4, 0.7):
+        at = found.threshold_at(precision=asked)
+        assert precision(at) >= asked
+        assert all(precision(t) < asked for t in scores[match] if t < at)
     with pytest.raises(
         ValueError, match=r"precision of at most 0\.\d+ is reached at a prior of 0\.001, got 0.9"
     ):
@@ -247,12 +249,15 @@ def test_an_aligner_that_has_not_seen_the_pairs_is_taken_as_it_is(pairs):
 
 def test_copies_of_an_aligner_keep_what_it_has_settled(pairs):
     aligner = SharedSpace().fit(*pairs)
+    settled = unfitted(aligner).get_params()
+    assert [settled[name] for name in vars(aligner.dials_)] == [*vars(aligner.dials_).values()]
     again = unfitted(aligner).fit(*pairs)
     assert again.dials_ == aligner.dials_
     assert again.transform(pairs[0]) == pytest.approx(aligner.transform(pairs[0]), abs=1e-9)
 
 
-def test_folds_never_mix_items_and_draw_the_same_mismatches_for_every_reading(pairs):
+def test_folds_never_mix_items_and_draw_the_same_mismatches_for_every_reading(pairs, monkeypatch):
+    monkeypatch.setattr("isthmus.align.matching._MISMATCHES", 2000)
     x, y = pairs
     items = find_items(x, y, np.arange(120) // 3)
     plain, seen = (
@@ -308,6 +313,8 @@ def test_a_file_gives_the_same_probabilities(pairs, tmp_path, method, query):
     assert (loaded.predict_proba(*pairs) == found.predict_proba(*pairs)).all()
     assert loaded.threshold_at(precision=0.5) == found.threshold_at(precision=0.5)
     assert read_calibrated_on(tmp_path / "c.safetensors") == told
+    with safe_open(tmp_path / "c.safetensors", framework="numpy") as file:
+        assert json.loads(file.metadata()["isthmus.calibrator"])["format"] == 1
     save_calibrator(loaded, tmp_path / "again.safetensors", calibrated_on=told)
     assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "c.safetensors").read_bytes()
     assert len(list(tmp_path.iterdir())) == 2

@@ -33,10 +33,10 @@ def judged(trials, p, prior):
     }
 
 
-@pytest.mark.parametrize("prior", [0.5, 0.05])
-def test_figures_are_scikit_learns(noisy, prior):
+@pytest.mark.parametrize("method, prior", [("logistic", 0.5), ("isotonic", 0.05)])  # without ties, and with
+def test_figures_are_scikit_learns(noisy, method, prior):
     x, y = noisy
-    calibrator = MatchCalibrator("logistic", prior=prior)
+    calibrator = MatchCalibrator(method, prior=prior)
     found = held_out_reliability(x, y, calibrator=calibrator).readings
     trials = collect_trials(
         x.astype(float), y, find_items(x, y), space=(None, True), query=(False, 1000), seed=0
@@ -44,7 +44,7 @@ def test_figures_are_scikit_learns(noisy, prior):
     p = np.empty(len(trials.match))
     for k in range(5):
         rest, test = trials.take(trials.fold != k), trials.fold == k
-        p[test] = MatchCalibrator("logistic", prior=prior).fit_scores(rest.score, rest.match).probability(
+        p[test] = MatchCalibrator(method, prior=prior).fit_scores(rest.score, rest.match).probability(
             trials.cosine[test]
         )  # fmt: skip
     for name, predicted in (("raw, calibrated", p), ("raw cosine", np.clip(trials.cosine, 1e-3, 1 - 1e-3))):
@@ -78,6 +78,20 @@ def test_intervals_of_mismatches_are_over_items():
     replicated = judge.mean(values + 10, False)
     assert replicated[0] == pytest.approx(10 + 2 * a.mean())
     assert replicated[1:].std() == pytest.approx(2 * a.std() / np.sqrt(400), rel=0.1)
+
+
+def test_what_is_saved_is_compared_resample_by_resample(noisy):
+    """What is saved is known better than the losses themselves: most of their error is the same."""
+    aligner = MeanCollapse().fit(noisy[0], noisy[0])
+    found = held_out_reliability(
+        *noisy, calibrator=MatchCalibrator("logistic", "y"), aligner=("same", aligner), again=False
+    ).readings
+    base, mapped = found["raw, calibrated"].figures, found["same, calibrated"].figures
+    assert "saved" not in base
+    assert "saved" not in found["raw cosine"].figures
+    assert mapped["saved"].value == pytest.approx(base["log_loss"].value - mapped["log_loss"].value)
+    width = base["log_loss"].high - base["log_loss"].low
+    assert mapped["saved"].high - mapped["saved"].low < 0.7 * width
 
 
 def test_bins_are_where_they_are_counted(noisy):

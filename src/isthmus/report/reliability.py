@@ -11,10 +11,13 @@ _SIZE = (380, 380)
 _MARGINS = (58, 48, 14, 34)
 _STYLES = ((X_COLOUR, "o"), (Y_COLOUR, "^"))
 _LARGEST = 9.0  # marker of a bin that holds everything
+_LEAST = 0.005  # of the weight that a bin must hold to be drawn: fewer pairs say nothing
 
 
 def reliability_picture(found: Reliability, *, name: str = "reliability") -> Markup:
     """Draw cosines read as probabilities, and calibrated ones, against the share that matches.
+
+    Bins that hold less than 0.5% of the pairs, as the prior weighs them, are left out.
 
     Parameters
     ----------
@@ -73,7 +76,8 @@ def _draw(axes: Any, readings: dict[str, Reading]) -> None:
     """Draw the bins of each reading: where they lie, their intervals, and, by size, what they hold."""
     axes.plot([0, 1], [0, 1], color=RULE, linewidth=1, linestyle=(0, (3, 3)), zorder=1)
     for (space, reading), (colour, marker) in zip(readings.items(), _STYLES, strict=False):
-        bins = reading.bins
+        held = [k for k, share in enumerate(reading.bins["share"]) if share >= _LEAST]
+        bins = {name: [values[k] for k in held] for name, values in reading.bins.items()}
         axes.plot(bins["predicted"], bins["observed"], color=colour, linewidth=1.2, alpha=0.7, zorder=2)
         for at, low, high in zip(bins["predicted"], bins["low"], bins["high"], strict=True):
             axes.plot([at, at], [low, high], color=colour, linewidth=1, zorder=2)
