@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from isthmus.align import MeanCollapse, SharedSpace
+from isthmus.checks import unit_rows
 from isthmus.evaluate.mixed import (
     METHODS,
     Calibration,
@@ -183,3 +184,15 @@ def test_flickr8k_by_cross_fitting(realdata):
     assert found.figure("gr-clip").value == pytest.approx(0.875, abs=0.005)
     assert found.share("raw", "image").high < 0.01  # captions stand above every image
     assert found.difference("shared", "gr-clip").low > 0
+
+
+def test_two_releases_of_one_models_name_are_two_spaces(realdata):
+    """Why methods fitted on one do nothing for the other: the page says so, with these figures."""
+    flickr = [
+        np.load(realdata / "flickr8k-clip" / f"{name}_embeddings.npy").astype(np.float64)
+        for name in ("image", "text")
+    ]
+    coco = np.load(realdata / "liang2022" / "features_clip.npy").astype(np.float64)
+    for mine, theirs in zip(flickr, coco, strict=True):
+        a, b = (unit_rows(rows).mean(axis=0) for rows in (mine, theirs))
+        assert abs(a @ b) / np.linalg.norm(a) / np.linalg.norm(b) < 0.05

@@ -35,6 +35,19 @@ def test_figures_are_those_of_sorted_scores(queries, corpus):
     np.testing.assert_allclose(found.answers["raw"].shares[:29, 0], (kinds == 0).mean(axis=1)[:29])
 
 
+def test_the_ideal_is_of_the_corpus_and_beside_it_of_what_was_found():
+    """One of two answers is found, at rank 2: GR-CLIP's code does not miss the other."""
+    corpus = make_documents(text=[[1.0, 0.1], [1.0, 0.2], [-1.0, 0.0]])
+    asked = make_documents(text=[[1.0, 0.0], [1.0, 0.0]])
+    relevant = Judgements.of([0, 0, 1], [1, 2, 0], queries=2)
+    options = MixedOptions(k=2, recall_at=(2,))
+    found = mixed_search(corpus, Queries(asked, relevant, np.arange(2)), options=options).answers["raw"]
+    second, both = 1 / np.log2(3), 1 + 1 / np.log2(3)
+    np.testing.assert_allclose(found.figures["ndcg"], [second / both, 1])
+    np.testing.assert_allclose(found.figures["ndcg_of_found"], [second, 1])
+    np.testing.assert_allclose(found.figures["recall_at_2"], [0.5, 1])
+
+
 def test_a_gap_hides_the_other_modality_and_its_removal_does_not(queries, corpus):
     text = queries.take(np.arange(10))
     found = mixed_search(corpus, text, methods=["raw", "rrf", "zscore"])

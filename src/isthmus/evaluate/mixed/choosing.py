@@ -115,6 +115,11 @@ def shared_for_mixed(calibration: Calibration | None) -> Ranker:
     """
     if calibration is None:
         raise ValueError("shared-mixed learns from pairs: calibration is missing")
+    return _chosen(calibration)
+
+
+@lru_cache(maxsize=1)  # "shared-mixed" and "shared-mixed+zscore" are often asked for together
+def _chosen(calibration: Calibration) -> Ranker:
     aligner = _space(choose_dials(calibration).taken)
     return aligned(aligner.fit(calibration.x, calibration.y, groups=calibration.group))
 
