@@ -208,12 +208,15 @@ def test_zero_shot_of_files(run, files, aligner, classes, tmp_path):
 def test_a_store_without_the_second_modality(run, tmp_path, aligner, classes, monkeypatch):
     monkeypatch.setattr(isthmus.encoders, "open_encoder", lambda name, device: encoder())
     store = make_store(tmp_path / "images", modalities=("image",))
-    words = (store, "--groups", "group", "--aligner", aligner, "--labels", "kind", "--classes", classes)
-    rows, found = figures(run, *words)
+    words = (store, "--groups", "group", "--labels", "kind", "--classes", classes)
+    rows, found = figures(run, *words, "--aligner", aligner)
     assert ("zero-shot", "macro", "") in rows
     assert found["skipped"]["retrieval"] == "it takes pairs, and there is one modality only"
     err = refused(run, store, "--groups", "group", "--aligner", aligner)
     assert "there is nothing to evaluate: retrieval: it takes pairs" in err
+    save_aligner(load_aligner(aligner), tmp_path / "old.safetensors")  # which does not name its modalities
+    again, _ = figures(run, *words, "--aligner", tmp_path / "old.safetensors", "--allow-train")
+    assert again["zero-shot", "macro", ""] == rows["zero-shot", "macro", ""]
 
 
 @pytest.mark.parametrize(
