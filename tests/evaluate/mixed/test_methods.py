@@ -1,5 +1,7 @@
 """Methods put rows where their papers say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -92,26 +94,27 @@ def test_collapse_without_a_mean_of_queries_differs_from_gr_clip_in_fused_docume
     assert (ranked[0] == ranked[1]).mean() > 0.98
 
 
-def test_zscore_over_the_corpus_has_one_mean_per_kind_of_query_and_document(queries, corpus, learned):
-    ranker = fit_methods(["zscore-corpus"], learned)["zscore-corpus"]
+@pytest.mark.parametrize("weight", [0.5, 0.2])
+def test_zscore_over_the_corpus_has_one_mean_per_kind_of_query_and_document(queries, corpus, learned, weight):
+    ranker = replace(fit_methods(["zscore-corpus"], learned)["zscore-corpus"], weight=weight)
     search = Search.of(queries.documents, corpus, k=5, seed=0)
-    scores = all_scores(queries.documents, corpus)
+    scores = all_scores(queries.documents, corpus, weight=weight)
     texts, images = units(learned.queries), units(learned.x)
-    both = units(0.5 * images + 0.5 * units(learned.y))
+    both = units(weight * images + (1 - weight) * units(learned.y))
     for at, asked in enumerate((images, texts, both)):
         for kind in range(3):
             of = np.ix_(queries.documents.kind == at, corpus.kind == kind)
-            some = all_scores_of(asked, corpus.take(corpus.kind == kind))
+            some = all_scores_of(asked, corpus.take(corpus.kind == kind), weight)
             scores[of] = (scores[of] - some.mean()) / some.std()
     standing = np.argsort(search.ties)
     wanted = [np.lexsort((-standing, -row.round(5)))[:5] for row in scores]
     assert (ranker.rank(search) == wanted).mean() > 0.98
 
 
-def all_scores_of(unit_queries, corpus):
+def all_scores_of(unit_queries, corpus, weight):
     from isthmus.evaluate.mixed.documents import Space, place
 
-    return unit_queries @ place(corpus, Space()).T.astype(float)
+    return unit_queries @ place(corpus, Space(), weight=weight).T.astype(float)
 
 
 def test_standardising_comes_after_the_map(queries, corpus, learned):

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from isthmus.align import ALIGNERS, PairedAligner, make_aligner
 from isthmus.checks import check_embeddings, check_groups, check_pairs
 from isthmus.evaluate.mixed.documents import Documents, Space, make_documents
-from isthmus.evaluate.mixed.rules import Ranker, by_rank_fusion, by_zscore, moments_of
+from isthmus.evaluate.mixed.rules import Moments, Ranker, by_rank_fusion, by_zscore, moments_of
 from isthmus.measure.statistics import unit_parts
 
 
@@ -174,12 +174,16 @@ def zscored(ranker: Ranker, calibration: Calibration | None = None) -> Ranker:
     """
     if calibration is None:
         return replace(ranker, rule=by_zscore)
-    moments = moments_of(calibration.documents, ranker.queries, weight=ranker.weight)
+    return replace(ranker, rule=partial(by_zscore, queries=partial(_asked, calibration, ranker.queries)))
+
+
+def _asked(calibration: Calibration, space: Space, weight: float) -> Moments:
+    """Moments of the calibration's rows as queries: texts of queries where there are any."""
+    moments = moments_of(calibration.documents, space, weight=weight)
     if calibration.queries is not None:
-        asked = make_documents(text=calibration.queries)
-        own = moments_of(asked, ranker.queries, weight=ranker.weight)
+        own = moments_of(make_documents(text=calibration.queries), space, weight=weight)
         moments.mean[1], moments.second[1] = own.mean[1], own.second[1]
-    return replace(ranker, rule=partial(by_zscore, queries=moments))
+    return moments
 
 
 def rank_fusion(calibration: Calibration | None = None) -> Ranker:

@@ -114,7 +114,9 @@ def moments_of(documents: Documents, space: Space, *, weight: float) -> Moments:
     return Moments(count, mean / count_or_1[:, None], second / count_or_1[:, None, None])
 
 
-def by_zscore(ranker: Ranker, search: Search, *, queries: Moments | None = None) -> np.ndarray:
+def by_zscore(
+    ranker: Ranker, search: Search, *, queries: Callable[[float], Moments] | None = None
+) -> np.ndarray:
     """Rank by cosines standardised within each kind of document.
 
     Mean and standard deviation of a query's cosines with all documents of a
@@ -127,10 +129,10 @@ def by_zscore(ranker: Ranker, search: Search, *, queries: Moments | None = None)
         Where rows go.
     search : Search
         What is asked.
-    queries : Moments, optional
-        Of calibration queries: then one mean and one deviation per kind of
-        query and kind of document, over all of them. By default each query
-        has its own.
+    queries : callable, optional
+        Returns the moments of calibration queries at a weight of the image in those of both: there is then
+        one mean and one deviation per kind of query and kind of document, over all of them. By default each
+        query has its own.
 
     Returns
     -------
@@ -149,15 +151,16 @@ def by_zscore(ranker: Ranker, search: Search, *, queries: Moments | None = None)
     (array([[0, 1, 2]]), array([[5, 0, 1]]))
     """
     moments = moments_of(search.corpus, ranker.documents, weight=ranker.weight)
+    asked = None if queries is None else queries(ranker.weight)
     kind, found = search.queries.kind, []
     for rows in query_blocks(search):
         query = place(search.queries, ranker.queries, rows=rows, weight=ranker.weight)
-        if queries is None:
+        if asked is None:
             mean = query @ moments.mean.T  # (q, 3)
             square = np.einsum("qd,kde,qe->qk", query, moments.second, query, optimize=True)
         else:
-            mean = (queries.mean @ moments.mean.T)[kind[rows]]
-            square = np.einsum("qde,kde->qk", queries.second, moments.second)[kind[rows]]
+            mean = (asked.mean @ moments.mean.T)[kind[rows]]
+            square = np.einsum("qde,kde->qk", asked.second, moments.second)[kind[rows]]
         deviation = np.sqrt(np.maximum(square - mean**2, 0))
 
         def standardised(cosine: np.ndarray, of: np.ndarray, mean=mean, deviation=deviation) -> np.ndarray:
