@@ -80,6 +80,19 @@ def test_intervals_of_mismatches_are_over_items():
     assert replicated[1:].std() == pytest.approx(2 * a.std() / np.sqrt(400), rel=0.1)
 
 
+def test_ece_of_probabilities_that_are_right_may_be_nothing():
+    """Chance alone makes it larger than 0; the interval knows, also of how far off it may be at most."""
+    x, y = np.random.default_rng(1).normal(size=(2, 100, 8))
+    trials = collect_trials(x, y, find_items(x, y), space=(None, True), query=(False, 2), seed=0, folds=1)
+    judge = module._Judge(trials, 0.5, 0)
+    rng = np.random.default_rng(2)
+    score = np.where(trials.match, rng.normal(1.5, 1, len(trials.match)), rng.normal(0, 1, len(trials.match)))
+    right = 1 / (1 + np.exp(-(1.5 * score - 1.5**2 / 2)))  # the log likelihood ratio of such scores
+    found = judge._ece(right)
+    assert found.low == 0 < found.value < found.high < 0.15
+    assert judge._ece(np.clip(right + 0.3, 0, 0.999)).low > 0.05
+
+
 def test_what_is_saved_is_compared_resample_by_resample(noisy):
     """What is saved is known better than the losses themselves: most of their error is the same."""
     aligner = MeanCollapse().fit(noisy[0], noisy[0])
