@@ -177,6 +177,16 @@ def test_a_picture_of_five_captions_mismatches_a_caption_once(pairs):
     assert (found.n_matches_, found.n_mismatches_) == (120, 24 * 115)
 
 
+def test_rows_stay_on_disk(pairs, tmp_path):
+    for name, rows in zip("xy", pairs, strict=True):
+        np.save(tmp_path / f"{name}.npy", rows.astype(np.float16))
+    x, y = (np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "xy")
+    found, wanted = MatchCalibrator().fit(x, y), MatchCalibrator().fit(np.array(x, float), np.array(y, float))
+    at = np.linspace(-1, 1, 50)
+    assert found.weigh(at) == pytest.approx(wanted.weigh(at), abs=1e-3)
+    assert found.predict_proba(x, y) == pytest.approx(wanted.predict_proba(x, y), abs=1e-3)
+
+
 def test_lengths_and_the_order_of_pairs_do_not_matter(pairs):
     x, y = pairs
     found = MatchCalibrator().fit(x, y)

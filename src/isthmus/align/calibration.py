@@ -7,7 +7,7 @@ from scipy.special import expit, logit
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from isthmus.align.affine import PairedAligner
+from isthmus.align.affine import PairedAligner, _is_lazy
 from isthmus.align.evidence import check_scores, isotonic, logistic
 from isthmus.align.matching import FOLDS, collect_trials, cosines, mapped, standing
 from isthmus.checks import check_embeddings, check_number, check_pairs, unit_rows
@@ -391,7 +391,7 @@ class MatchCalibrator(BaseEstimator):
         return check_embeddings(X, "X"), check_embeddings(Y, "Y")
 
     def _check(self, rows: Any, reset: bool) -> Any:
-        if type(rows).__module__.startswith("isthmus."):  # on disk, and to stay there
+        if _is_lazy(rows):
             return validate_data(self, rows, reset=reset, skip_check_array=True)
         least = 2 if reset else 1
         return validate_data(

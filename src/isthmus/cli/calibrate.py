@@ -20,7 +20,7 @@ from isthmus.align.calibration_files import (
 )
 from isthmus.align.files import aligner_name, read_provenance
 from isthmus.align.provenance import FittedOn
-from isthmus.checks import blocks, check_number
+from isthmus.checks import blocks
 from isthmus.cli.apply import modality_of
 from isthmus.cli.origin import embedded_by, provenance_of
 from isthmus.cli.show import check_output, progress_bar, say, show
@@ -158,8 +158,6 @@ def score(
         Which two of a store, as for `isthmus measure`.
     """
     check_output(out, ".npy")
-    if prior is not None:
-        check_number(prior, "prior", "(0, 1)")
     fitted, told = load_calibrator(calibrator), read_calibrated_on(calibrator)
     _check_aligner(told, calibrator, aligner)
     pairs = open_pairs(x, y, modalities=modalities)
