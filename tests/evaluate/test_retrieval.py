@@ -117,6 +117,26 @@ def test_intervals_are_as_wide_as_shares_vary():
     assert group_retrieval(x, y).figures == group_retrieval(x, y).figures
 
 
+def test_of_many_rows_some_ask_for_all(coco, monkeypatch):
+    """Among the same answers, so that sampled figures are near those of all, and within what is sampled."""
+    image, caption, item = coco
+    whole = group_retrieval(image, caption, groups=item)
+    assert whole.sampled_queries is None
+    monkeypatch.setattr("isthmus.evaluate.retrieval.EXACT_PAIRS", 149)
+    monkeypatch.setattr("isthmus.evaluate.retrieval.SAMPLE_QUERIES", 100)
+    found = group_retrieval(image, caption, groups=item)
+    assert found.sampled_queries == 100
+    assert found.figures["mrr_x_to_y"] == whole.figures["mrr_x_to_y"]  # there are 50 images only
+    near = pytest.approx(whole.figures["mrr_y_to_x"].value, abs=0.06)
+    seeds = [
+        group_retrieval(image, caption, groups=item, seed=k).figures["mrr_y_to_x"].value for k in range(8)
+    ]
+    assert all(value == near for value in seeds)
+    assert len(set(seeds)) > 1
+    assert np.mean(seeds) == pytest.approx(whole.figures["mrr_y_to_x"].value, abs=0.02)
+    assert group_retrieval(image, caption, groups=item, gallery=50).sampled_queries is None
+
+
 def test_errors_name_what_is_wrong(coco):
     image, caption, item = coco
     with pytest.raises(ValueError, match=r"gallery must be a whole number in \[2, 50\], got 51"):

@@ -9,6 +9,7 @@ from isthmus.checks import check_number, check_pairs
 from isthmus.measure.bootstrap import Bootstrap, Figure
 from isthmus.measure.discrimination import retrieval_ranks
 from isthmus.measure.items import Items, Selected, find_items
+from isthmus.measure.summary import EXACT_PAIRS, SAMPLE_QUERIES
 
 FIGURES = {  # by name: what it is called in a table
     "recall_at_1": "R@1",
@@ -27,7 +28,7 @@ class GroupRetrieval:
 
     Examples
     --------
-    >>> GroupRetrieval(5, 5, 1, 0, {}).to_dict()["galleries"]
+    >>> GroupRetrieval(5, 5, 1, 0, None, {}).to_dict()["galleries"]
     1
     """
 
@@ -35,6 +36,7 @@ class GroupRetrieval:
     gallery: int  # items in each gallery
     galleries: int  # that figures are means over
     left_out: int  # items too few for one more gallery
+    sampled_queries: int | None  # each way, against all rows of a gallery; None: all
     figures: dict[str, Figure]  # FIGURES by direction, such as "recall_at_1_x_to_y"
 
     def to_dict(self) -> dict[str, Any]:
@@ -62,7 +64,8 @@ def group_retrieval(
     COCO's protocol [1]_: from an image, the best of its captions counts; from a
     caption, its image; `gallery=1000` takes the mean over galleries of a
     thousand items, five of COCO's test set [2]_. A row that is repeated within
-    its item, as an image is beside each caption, is one row.
+    its item, as an image is beside each caption, is one row. In a gallery of
+    more than 50,000 rows, 2,000 of each modality search for all.
 
     Parameters
     ----------
@@ -104,11 +107,12 @@ def group_retrieval(
     x, y = check_pairs(x, y)
     items = find_items(x, y, groups)
     check_gallery(gallery, items)
-    found = replicate_retrieval(x, y, items, boot=Bootstrap(items.group, seed), gallery=gallery)
+    found = replicate_retrieval(x, y, items, boot=Bootstrap(items.group, seed), gallery=gallery, seed=seed)
     size = gallery or items.count
     count = items.count // size
     figures = {name: Bootstrap.figure(values) for name, values in found.items()}
-    return GroupRetrieval(count * size, size, count, items.count - count * size, figures)
+    left = items.count - count * size
+    return GroupRetrieval(count * size, size, count, left, sampled_queries(items, gallery), figures)
 
 
 def check_gallery(gallery: int | None, items: Items) -> None:
@@ -117,31 +121,58 @@ def check_gallery(gallery: int | None, items: Items) -> None:
         check_number(gallery, "gallery", f"[2, {items.count}]", integer=True)
 
 
+def sampled_queries(items: Items, gallery: int | None) -> int | None:
+    """Return how many queries stand for all, each way: all do in galleries, and where time allows."""
+    large = gallery is None and max(len(items.x_rows), len(items.y_rows)) > EXACT_PAIRS
+    return SAMPLE_QUERIES if large else None
+
+
 def replicate_retrieval(
-    x: Any, y: Any, items: Items, *, boot: Bootstrap, gallery: int | None = None
+    x: Any, y: Any, items: Items, *, boot: Bootstrap, gallery: int | None = None, seed: int = 0
 ) -> dict[str, np.ndarray]:
     """Return every figure of :func:`group_retrieval`, replicated by `boot`, (1 + draws,) each.
 
     Items are those of the rows as they were embedded, also where `x` and `y`
     are mapped: a map that sends all rows to one point makes no item of them.
     """
-    size = gallery or items.count
-    folds = [_retrieve(x, y, items, boot, part * size, (part + 1) * size)
-             for part in range(items.count // size)]  # fmt: skip
+    size, asking = gallery or items.count, sampled_queries(items, gallery)
+    rng = None if asking is None else np.random.default_rng(seed)  # equal seeds ask the same
+    folds = []
+    for start in range(0, items.count - size + 1, size):
+        sides = [_rows_within(items, rows, start, start + size) for rows in (items.x_rows, items.y_rows)]
+        asked = [_sample(rows, asking, rng) for rows in sides]
+        folds.append(_retrieve((x, y), items, boot, sides=sides, asked=asked))
     return {name: np.mean([fold[name] for fold in folds], axis=0) for name in folds[0]}
 
 
-def _retrieve(x: Any, y: Any, items: Items, boot: Bootstrap, start: int, stop: int) -> dict[str, np.ndarray]:
-    """Replicate the figures of one gallery, the items from `start` to before `stop`."""
-    sides = []
-    for rows, distinct in ((x, items.x_rows), (y, items.y_rows)):
-        item = items.group[distinct]
-        here = distinct[(item >= start) & (item < stop)]
-        sides.append((Selected(rows, here), here))
+def _rows_within(items: Items, rows: np.ndarray, start: int, stop: int) -> np.ndarray:
+    item = items.group[rows]
+    return rows[(item >= start) & (item < stop)]
+
+
+def _sample(rows: np.ndarray, count: int | None, rng: np.random.Generator | None) -> np.ndarray:
+    if rng is None or count is None or len(rows) <= count:
+        return rows
+    return np.sort(rng.choice(rows, count, replace=False))
+
+
+def _retrieve(
+    pair: tuple[Any, Any],
+    items: Items,
+    boot: Bootstrap,
+    *,
+    sides: list[np.ndarray],
+    asked: list[np.ndarray],
+) -> dict[str, np.ndarray]:
+    """Replicate the figures of one gallery: rows of each modality that are searched, and that ask."""
     out = {}
-    for way, (queries, q_rows), (answers, a_rows) in zip(DIRECTIONS, sides, sides[::-1], strict=True):
+    for at, way in enumerate(DIRECTIONS):
+        q_rows, a_rows = asked[at], sides[1 - at]
         ranks = retrieval_ranks(
-            queries, answers, query_items=items.group[q_rows], gallery_items=items.group[a_rows]
+            Selected(pair[at], q_rows),
+            Selected(pair[1 - at], a_rows),
+            query_items=items.group[q_rows],
+            gallery_items=items.group[a_rows],
         )
         out |= {f"recall_at_{k}_{way}": boot.mean((ranks <= k) * 1.0, q_rows) for k in _RECALLS}
         out[f"median_rank_{way}"] = boot.median(ranks, q_rows)

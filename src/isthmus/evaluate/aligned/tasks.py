@@ -11,7 +11,7 @@ from isthmus.evaluate.aligned.result import Row
 from isthmus.evaluate.aligned.subject import Labelled, LacksError, Subject
 from isthmus.evaluate.arithmetic import ArithmeticOptions, arithmetic_benchmark
 from isthmus.evaluate.mixed import MixedOptions, mixed_task
-from isthmus.evaluate.retrieval import check_gallery, replicate_retrieval
+from isthmus.evaluate.retrieval import check_gallery, replicate_retrieval, sampled_queries
 from isthmus.evaluate.zero_shot import ensemble, replicate_zero_shot
 from isthmus.measure.bootstrap import Bootstrap
 
@@ -46,11 +46,13 @@ def retrieval_task(subject: Subject) -> Outcome:
         count = 1 if gallery is None else items.count // gallery
         name = "retrieval" if gallery is None else f"retrieval, galleries of {gallery}"
         raw, aligned = (
-            replicate_retrieval(*pair, items, boot=boot, gallery=gallery)
+            replicate_retrieval(*pair, items, boot=boot, gallery=gallery, seed=subject.seed)
             for pair in ((x, y), subject.aligned)
         )
         rows += _rows(name, raw, aligned)
         searched = f"{len(items.x_rows)} x, {len(items.y_rows)} y of {items.count} items"
+        if (asking := sampled_queries(items, gallery)) is not None:
+            searched += f", by {asking} sampled rows of each"
         left = items.count - count * (gallery or items.count)
         sizes[name] = searched if gallery is None else f"mean over {count}, {left} items left out"
     return Outcome(rows, sizes)
