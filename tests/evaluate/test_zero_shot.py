@@ -189,6 +189,8 @@ def test_cifar10_by_names_of_lvis(cifar10):
     assert accuracy(images, [named[name] for name in CLASSES], labels) == pytest.approx(0.850)
     boat = [named["boat" if name == "passenger_ship" else name] for name in CLASSES]
     assert accuracy(images, boat, labels) == pytest.approx(0.902)
+    both = ensemble([[named[name], other] for name, other in zip(CLASSES, boat, strict=True)])
+    assert accuracy(images, list(both), labels) == pytest.approx(0.872)
 
 
 def test_a_gap_closed_on_flickr8k_keeps_cifar10(cifar10, realdata):
