@@ -162,6 +162,7 @@ def world(folder: Path) -> Iterator[tuple[str, Any]]:
         "Centring queries, long captions searched by short ones",
         query_centring(lambda methods: _short_asks_long(test, val, rich, rich_val, methods)),
     )
+    yield "The same search by other methods", _short_asks_long(test, val, rich, rich_val, FEW)
     yield "Weight of the picture in documents of both", _weights(*_judged(test, asked), calibration)
 
 

@@ -1,5 +1,7 @@
 """Relevance by facts is what the world's own, slower reading says."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,19 @@ def test_a_document_answers_if_it_shows_or_tells_all():
     graded = by_facts(queries, corpus, shows=facts, tells=TEXTS, least=0.5)
     assert len(graded.gains) > len(judged.gains)
     assert graded.gains.min() >= 0.5
+
+
+def test_motions_are_of_no_account():
+    """An image does not show them, so a caption that tells one is answered by images all the same."""
+    moving = captions(SCENES[4], detail=1.0, motion=True, count=1)[0]
+    assert any(thing.motion for thing in read_caption(moving).things)
+    other = replace(
+        SCENES[4].facts,
+        things=tuple(replace(thing, motion="still") for thing in SCENES[4].facts.things),
+    )
+    corpus = make_documents(np.eye(2))
+    judged = by_facts([moving], corpus, shows=[SCENES[4].facts, other], tells=[])
+    np.testing.assert_array_equal(judged.documents, [0, 1])
 
 
 def test_facts_say_what_is_wrong():

@@ -71,6 +71,8 @@ def test_aligners_map_each_part_before_it_is_fused(queries, corpus, learned, nam
     ranker = fit_methods([name], learned)[name]
     fitted = ALIGNERS[name]().fit(learned.x, learned.y)
     maps = {"image": lambda u: fitted.transform(u[None])[0], "text": lambda u: fitted.transform_y(u[None])[0]}
+    apart = units(learned.queries).mean(axis=0) - units(learned.y).mean(axis=0)
+    maps["query_text"] = lambda u: maps["text"](u - apart)  # as if queries had the documents' mean
     wanted, search = expected(queries.documents, corpus, **maps)
     assert (ranker.rank(search) == wanted).mean() > 0.98  # repeated rows tie, up to rounding
 
@@ -121,6 +123,8 @@ def test_standardising_comes_after_the_map(queries, corpus, learned):
     search = Search.of(queries.documents, corpus, k=5, seed=0)
     fitted = MeanCollapse().fit(learned.x, learned.y)
     maps = {"image": lambda u: fitted.transform(u[None])[0], "text": lambda u: fitted.transform_y(u[None])[0]}
+    apart = units(learned.queries).mean(axis=0) - units(learned.y).mean(axis=0)
+    maps["query_text"] = lambda u: maps["text"](u - apart)
     scores = all_scores(queries.documents, corpus, **maps)
     for kind in range(3):
         of = corpus.kind == kind

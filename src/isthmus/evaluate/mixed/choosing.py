@@ -121,7 +121,7 @@ def shared_for_mixed(calibration: Calibration | None) -> Ranker:
 @lru_cache(maxsize=1)  # "shared-mixed" and "shared-mixed+zscore" are often asked for together
 def _chosen(calibration: Calibration) -> Ranker:
     aligner = _space(choose_dials(calibration).taken)
-    return aligned(aligner.fit(calibration.x, calibration.y, groups=calibration.group))
+    return aligned(aligner.fit(calibration.x, calibration.y, groups=calibration.group), calibration)
 
 
 def _space(dials: Dials) -> SharedSpace:

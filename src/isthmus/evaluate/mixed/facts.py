@@ -100,11 +100,8 @@ def by_facts(
         if len(given) != expected:
             raise ValueError(f"{name} must have one entry per row: expected {expected}, got {len(given)}")
     seen, read = corpus.image_row, corpus.text_row
-    documents = [
-        shown(shows[i], "image") if i >= 0 else read_caption(tells[t])
-        for i, t in zip(seen, read, strict=True)
-    ]
-    told = [shown(read_caption(caption), "image") for caption in captions]
+    documents = [shows[i] if i >= 0 else read_caption(tells[t]) for i, t in zip(seen, read, strict=True)]
+    told = [shown(read_caption(caption), "image") for caption in captions]  # without motions
     shares = agreement_shares(told, documents)
     query, document = np.nonzero(shares >= least - 1e-6)
     return Judgements.of(query, document, gains=shares[query, document], queries=len(captions))

@@ -207,18 +207,21 @@ def rank_fusion(calibration: Calibration | None = None) -> Ranker:
     return Ranker(rule=by_rank_fusion)
 
 
-def aligned(aligner: PairedAligner) -> Ranker:
+def aligned(aligner: PairedAligner, calibration: Calibration | None = None) -> Ranker:
     """Search where a fitted aligner maps images (x) and texts (y); two parts are fused after it.
 
     Parameters
     ----------
     aligner : PairedAligner
         Fitted on images and texts.
+    calibration : Calibration, optional
+        Where it has texts of queries, queries that are texts are first moved by the difference of the
+        means: from that of such texts to that of the documents' texts.
 
     Returns
     -------
     Ranker
-        By cosine; queries go where documents of their kind go.
+        By cosine; queries go, but for that, where documents of their kind go.
 
     Examples
     --------
@@ -228,7 +231,10 @@ def aligned(aligner: PairedAligner) -> Ranker:
     array([[ 0.316, -0.949]])
     """
     space = Space(aligner.transform, aligner.transform_y)
-    return Ranker(space, space)
+    if calibration is None or calibration.queries is None:
+        return Ranker(space, space)
+    apart = _mean(calibration.queries, "queries") - _mean(calibration.y, "y")
+    return Ranker(space, Space(space.image, lambda unit: space.text(_less(unit, apart))))
 
 
 def _shared_for_mixed(calibration: Calibration | None) -> Ranker:
@@ -314,7 +320,7 @@ def _fitted(name: str, method: Any, calibration: Calibration | None) -> Ranker:
             method = clone(method).fit(learned.x, learned.y, groups=learned.group)
         except ValueError as error:
             raise ValueError(f"{name} cannot be fitted: {error}") from error
-    return aligned(method)
+    return aligned(method, calibration)
 
 
 def _needed(calibration: Calibration | None, name: str) -> Calibration:
