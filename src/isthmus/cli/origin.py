@@ -32,7 +32,7 @@ def embedded_by(path: str) -> FittedOn:
 
 def provenance_of(pairs: Pairs, x: str, *, groups: str | None, keep_recall: float) -> Provenance:
     """Return what an aligner of these pairs was fitted on; `x` and `groups` are as `open_pairs` took them."""
-    named_by, names = _item_names(pairs, Path(x), groups)
+    named_by, names = item_names(pairs, Path(x), groups)
     return Provenance(
         *(embedded_by(name) for name in pairs.names),
         pairs=len(pairs),
@@ -43,7 +43,7 @@ def provenance_of(pairs: Pairs, x: str, *, groups: str | None, keep_recall: floa
     )
 
 
-def _item_names(pairs: Pairs, root: Path, groups: str | None) -> tuple[str, Any]:
+def item_names(pairs: Pairs, root: Path, groups: str | None) -> tuple[str, Any]:
     """Return what names the items, and the names: of rows of x their bytes."""
     metadata = []
     if pairs.metadata is not None:
