@@ -14,8 +14,7 @@ from isthmus.checks import check_embeddings
 from isthmus.cli.apply import modality_of
 from isthmus.cli.evaluate_classes import with_classes
 from isthmus.cli.evaluate_opening import Opened, open_subject
-from isthmus.cli.origin import item_names
-from isthmus.cli.origin import embedded_by
+from isthmus.cli.origin import embedded_by, item_names
 from isthmus.cli.show import progress_bar, show
 from isthmus.evaluate.aligned import TASKS, Subject, evaluate_aligned
 from isthmus.evaluate.zero_shot import TEMPERATURE
