@@ -16,6 +16,7 @@ for words in (
     ["embedding.py"],
     ["caption_scores.py"],
     ["captioner.py"],
+    ["mixed_search.py"],
     ["optimization.py"],
     ["distances.py", "--memory", "200000"],
 ):
