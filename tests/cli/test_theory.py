@@ -41,3 +41,31 @@ def test_a_file_cannot_be_the_folder(run, tmp_path):
     code, out, err = run("theory", "cone", "--out", tmp_path / "a")
     assert (code, out) == (2, "")
     assert "--out must be a folder" in err
+
+
+def test_one_pair_of_each_item_is_shifted(run, tmp_path):
+    """An image's other captions would count as wrong answers."""
+    rng = np.random.default_rng(0)
+    shared = rng.normal(size=(40, 16))
+    x, y = np.repeat(shared + 1, 3, axis=0), np.repeat(shared - 1, 3, axis=0) + rng.normal(size=(120, 16)) / 40
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y)
+    code, out, err = run("theory", "gap-shift", tmp_path / "x.npy", tmp_path / "y.npy", "--json")
+    told = json.loads(out)
+    assert (code, told["settings"]["n"]) == (0, 40), err
+    recall = {line["name"]: line["measured"] for line in told["lines"]}
+    assert recall["R@1 x to y, gap as it is"] > 0.6  # with three rows an image, a third at most
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_the_work(run, tmp_path):
+    (tmp_path / "a").write_text("")
+    code, out, err = run("theory", "cone", "--out", tmp_path / "a" / "b")
+    assert (code, out) == (2, "")
+    assert "--out: " in err
+
+
+@pytest.mark.parametrize("name", ["initialization", "gradients", "stable-region", "cone", "gap-shift"])
+def test_a_bad_seed_is_named(run, name):
+    code, out, err = run("theory", name, "--seed", -1)
+    assert (code, out) == (2, "")
+    assert "seed must be a whole number in [0, inf), got -1" in err

@@ -10,7 +10,6 @@ import pytest
 from rich.console import Console
 
 from isthmus.measure import find_items, gap_direction_cosine, geometry, mean_cosine_within, measure
-from isthmus.measure.geometry import _one_pair_of_each
 from isthmus.measure.geometry_distribution import Single
 from isthmus.measure.geometry_isotropic import top_share
 from isthmus.measure.geometry_table import LABELS
@@ -24,7 +23,7 @@ SMALL = Geometry(dim=48, shared_dimension=8, noise_dimension=12)
 def by_loops(x, y, groups_of, seed):
     """Table 1 as its definitions read, one pair at a time, on the groups that the seed draws."""
     rng = np.random.default_rng(seed)
-    rows = _one_pair_of_each(find_items(x, y), rng)
+    rows = find_items(x, y).one_pair_of_each(rng)
     order = rng.permutation(rows)
     x, y = unit(x), unit(y)
     out = {kind: [] for kind in KINDS}
@@ -232,7 +231,7 @@ def test_captions_of_an_image_are_not_independent():
     assert found.spectrum_y.rows == 1200
     same = geometry(x, y, groups_of=30, groups=[f"image {g}" for g in groups])
     assert same.to_dict() == found.to_dict()
-    rows = _one_pair_of_each(find_items(x, y), np.random.default_rng(0))
+    rows = find_items(x, y).one_pair_of_each(np.random.default_rng(0))
     assert groups[rows].tolist() == list(range(300))
     assert len(set((rows % 4).tolist())) == 4  # any of the captions
     once = geometry(x[::4], y[::4], groups_of=30)

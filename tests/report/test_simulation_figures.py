@@ -13,7 +13,7 @@ from isthmus.theory.stable_region import stable_region
 
 RUNS = {
     "cone": lambda: cone(dim=16, n=50, draws=1),
-    "depth": lambda: dimensional_collapse(depth=5, width=64, n=40, repeats=1),
+    "dimensional_collapse": lambda: dimensional_collapse(depth=5, width=64, n=40, repeats=1),
     "gap_shift": lambda: gap_shift(rows=60, temperatures=(0.1, 0.2), shifts=(0.0, 0.25, 0.5, 0.75)),
     "initialization": lambda: initialization(n=40, dim=16, effective=(2, 4), seeds=3),
     "optimization": lambda: optimization(
@@ -33,7 +33,7 @@ def test_every_curve_that_is_measured_is_drawn(runs, name):
     """Some line or mark of the picture has exactly the values of the curve."""
     shown = {
         "cone": ("measured", "predicted"),
-        "depth": ("mlp_dimension_before", "mlp_cosine_before", "mlp_cosine_before_predicted"),
+        "dimensional_collapse": ("mlp_dimension_before", "mlp_cosine_before", "mlp_cosine_before_predicted"),
         "gap_shift": ("recall",),
         "initialization": ("gap", "ineffective_gap"),
         "optimization": ("gap", "ineffective_gap", "pair_cosine"),
@@ -60,5 +60,7 @@ def test_the_file_is_the_same_for_the_same_numbers_and_follows_a_dark_page(runs)
 
 
 def test_an_unknown_simulation_is_refused():
-    with pytest.raises(ValueError, match="no picture of 'flight': expected one of cone, depth"):
+    with pytest.raises(
+        ValueError, match="no picture of 'flight': expected one of cone, dimensional_collapse"
+    ):
         draw_simulation(Simulation("flight", "", {}, ()))

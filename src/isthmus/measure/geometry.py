@@ -21,7 +21,7 @@ from isthmus.measure.geometry_noise import (
 )
 from isthmus.measure.geometry_spectrum import Span, Spectrum, spectrum
 from isthmus.measure.geometry_verdict import Verdict, verdicts
-from isthmus.measure.items import Items, find_items
+from isthmus.measure.items import find_items
 
 LARGEST_GROUP = 2_000  # a group is held in memory whole, with the cosines of its pairs
 CONE_ROWS = 2_000  # rows whose cosines make up the histogram of a cone
@@ -155,10 +155,11 @@ def geometry(
     constant length: holds (1.869 ± 0.003 over groups, a std of 0.2% of the mean)
     """
     check_number(groups_of, "groups_of", f"[2, {LARGEST_GROUP}]", integer=True)
+    check_number(seed, "seed", "[0, inf)", integer=True)
     x, y = check_pairs(x, y)
     items = find_items(x, y, groups)
     rng = np.random.default_rng(seed)
-    rows = _one_pair_of_each(items, rng)
+    rows = items.one_pair_of_each(rng)
     in_all = len(rows) // groups_of
     if in_all < 2:
         raise ValueError(
@@ -207,12 +208,6 @@ class _Steps:
         self.done += rows
         if self.progress is not None:
             self.progress(self.done, self.total)
-
-
-def _one_pair_of_each(items: Items, rng: np.random.Generator) -> np.ndarray:
-    """Rows of one pair of each item, drawn at random, ascending."""
-    order = rng.permutation(len(items.group))
-    return np.sort(order[np.unique(items.group[order], return_index=True)[1]])
 
 
 def _cone(z: Any, distinct: np.ndarray, span: Span, rng: np.random.Generator) -> Distribution:

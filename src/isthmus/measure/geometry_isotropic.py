@@ -3,7 +3,9 @@ r"""What the geometry's figures would be if noise and spans were isotropic, in c
 A pair's difference is then ``c + e`` with ``e`` Gaussian of variance ``s^2 / dim`` in every
 dimension, ``s^2`` the noise's total variance; the rows of one modality are Gaussian about their
 mean in the same way. Each function returns what is measured on such a space: mean and standard
-deviation, or one number. Moments of ratios are to first order in the noise.
+deviation, or one number. Moments of ratios are to first order in the noise. Rows are taken as they
+are drawn: scaling them to unit length afterwards takes away a part of what varies along them, so
+that cones, orthogonality and gap lengths of isotropic unit rows spread up to a third less.
 """
 
 import numpy as np

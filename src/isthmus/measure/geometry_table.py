@@ -44,7 +44,7 @@ def table(found: "GeometrySummary") -> Any:
         caption="isotropic: the same figure if noise and spans had the same variance in all directions; "
         "of the variance along the gap, if the gap pointed anywhere",
     )
-    columns = ("value or mean", "std", "95% interval", "isotropic", "its std", "paper")
+    columns = ("value or mean", "std", "95% interval", "isotropic", "its std", "paper, CLIP")
     out.add_column("figure")
     out.add_column("unit")
     for name in columns:

@@ -28,6 +28,11 @@ class Items:
         """How many items there are."""
         return int(self.group.max()) + 1
 
+    def one_pair_of_each(self, rng: np.random.Generator) -> np.ndarray:
+        """Return the rows (items,) of one pair of each item, drawn at random, ascending."""
+        order = rng.permutation(len(self.group))
+        return np.sort(order[np.unique(self.group[order], return_index=True)[1]])
+
     def take(self, rows: np.ndarray) -> "Items":
         """Return the items of a selection of whole groups, `rows` ascending."""
         position = np.full(len(self.group), -1)

@@ -136,7 +136,8 @@ def _initialization(simulation: Simulation) -> Any:
     ):
         line = simulation[key.replace("_", " ")]
         gaps.plot(np.arange(len(found[key])), found[key], mark, color=colour, markersize=5, label=name)
-        gaps.axhline(line.predicted, color=colour, linewidth=1.2)
+        if line.predicted is not None:
+            gaps.axhline(line.predicted, color=colour, linewidth=1.2)
     gaps.set_ylim(0, None)
     gaps.locator_params(axis="x", integer=True)
     gaps.set_xlabel("draw (line: expected)")
@@ -256,7 +257,7 @@ def _plain_ticks(*logarithmic: Any) -> None:
 
 _FIGURES: dict[str, Callable[[Simulation], Any]] = {
     "cone": _cone,
-    "depth": _depth,
+    "dimensional_collapse": _depth,
     "gap_shift": _gap_shift,
     "initialization": _initialization,
     "optimization": _optimization,

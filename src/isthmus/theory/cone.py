@@ -80,6 +80,7 @@ def cone(
     """
     k = np.round(_SHARES * dim).astype(int) if collapsed is None else np.array(list(collapsed))
     _check(dim, k, constants, n, draws)
+    check_number(seed, "seed", "[0, inf)", integer=True)
     a = np.array(constants, dtype=np.float64)
     predicted = np.array([[expected_cosine(dim, int(count), constant=float(v)) for count in k] for v in a])
     measured = np.empty((draws, len(a), len(k)))

@@ -221,6 +221,7 @@ def gradients(
     >>> run["unit rows: difference to automatic gradients"].measured < 1e-12
     True
     """
+    check_number(seed, "seed", "[0, inf)", integer=True)
     x, y = _constants(*collapsed(n, dim=dim, effective=effective, seed=seed), effective)
     unit, lemma = (f(x, y, temperature=temperature) for f in (loss_gradients, lemma_gradients))
     scaled = loss_gradients(x, y, temperature=temperature, scaled=True)

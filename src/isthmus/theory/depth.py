@@ -112,7 +112,7 @@ def dimensional_collapse(
             deviation = None if spread is None else float(spread[-1])
             lines.append(Line(f"{name}: {label}", float(rows[:, -1].mean()), last, deviation))
     return Simulation(
-        name="depth",
+        name="dimensional_collapse",
         title=f"Features of random networks after {depth} layers of width {width}",
         settings={"depth": depth, "width": width, "n": n, "stack": stack, "seed": seed, "repeats": repeats},
         lines=tuple(lines),

@@ -224,6 +224,7 @@ def initialization(
     True
     """
     check_number(seeds, "seeds", "[2, inf)", integer=True)
+    check_number(seed, "seed", "[0, inf)", integer=True)
     check_shape(dim, effective)
     printed = (dim, *effective) == (512, 25, 230)
     lines: list[Line] = []

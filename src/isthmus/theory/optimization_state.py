@@ -88,12 +88,14 @@ def load(path: Path, descent: Descent) -> list[dict[str, float]]:
             f"{path} is not a checkpoint of an optimization ({error}): delete it to start afresh"
         ) from error
     here = descent.config.to_dict()
-    for name in here.keys() | there.keys():
-        if here.get(name) != there.get(name):
-            raise ValueError(
-                f"{path} is the checkpoint of other settings: {name} is {there.get(name)!r} there and "
-                f"{here.get(name)!r} here: delete it, or name another file"
-            )
+    unlike = [name for name in sorted(here.keys() | there.keys()) if here.get(name) != there.get(name)]
+    if unlike:
+        sides = "; ".join(
+            f"{name} is {there.get(name)!r} there and {here.get(name)!r} here" for name in unlike
+        )
+        raise ValueError(
+            f"{path} is the checkpoint of other settings: {sides}. Delete it, or write somewhere else"
+        )
     descent.x[:], descent.y[:] = held["x"], held["y"]
     descent.step, descent.log_scale = int(held["done"]), float(held["log_scale"])
     descent.refresh()

@@ -73,5 +73,12 @@ class Simulation:
             table.add_column(column, justify="right")
         for line in self.lines:
             values = (line.measured, line.predicted, line.spread, line.paper)
-            table.add_row(line.name, *("" if value is None else f"{value:.4g}" for value in values))
+            table.add_row(line.name, *map(_short, values))
         return Group(table, *self.notes)
+
+
+def _short(value: float | None) -> str:
+    """Write a figure for people, to whom rounding is 0."""
+    if value is None:
+        return ""
+    return f"{value:.4g}" if abs(value) > 1e-12 else "0"

@@ -91,6 +91,7 @@ def stable_region(
     >>> [round(float(angle)) for angle in run.curves["orthogonal"]]
     [100, 59]
     """
+    check_number(seed, "seed", "[0, inf)", integer=True)
     taus = _checked(n, delta, temperatures, dim, draws)  # ascending
     spaces = [_uniform(n, dim, np.random.default_rng([seed, draw])) for draw in range(draws)]
     curves = {"temperatures": taus, **_margins(spaces[0], delta, taus)}
