@@ -94,7 +94,12 @@ def test_train_says_what_it_did_and_flags_win(run, store, config, tmp_path):
         (
             "",
             ("--method", "CLIPRe", "--epochs", 3, "--batch-size", 9),
-            "epochs, batch_size: does not apply to CLIPRe, which trains no network",
+            "isthmus: epochs, batch_size: does not apply to CLIPRe, which trains no network",
+        ),
+        (
+            "method: CLIPRe",
+            (),
+            "epochs, batch_size, warmup: does not apply to CLIPRe, which trains no network",
         ),
         ("", ("--method", "ClipCap", "--modality", "audio"), "has no audio, it has image, text"),
         ("", ("--from", "nowhere"), "nowhere is not a captioner's run: no nowhere/run.json"),

@@ -136,7 +136,9 @@ def test_the_rate_is_of_the_lines_written_by_this_call(store, runs, tmp_path, mo
 
 
 def test_a_caption_may_be_no_longer_than_the_positions_allow(store, runs):
-    with pytest.raises(ValueError, match="--length must be at most 10, what the language model has room for"):
+    with pytest.raises(
+        ValueError, match="--length must be at most 10, what the language model's positions have room for"
+    ):
         prepare(runs["C3"], str(store), Writing(length=11))
 
 

@@ -47,7 +47,10 @@ def test_one_pair_of_each_item_is_shifted(run, tmp_path):
     """An image's other captions would count as wrong answers."""
     rng = np.random.default_rng(0)
     shared = rng.normal(size=(40, 16))
-    x, y = np.repeat(shared + 1, 3, axis=0), np.repeat(shared - 1, 3, axis=0) + rng.normal(size=(120, 16)) / 40
+    x, y = (
+        np.repeat(shared + 1, 3, axis=0),
+        np.repeat(shared - 1, 3, axis=0) + rng.normal(size=(120, 16)) / 40,
+    )
     np.save(tmp_path / "x.npy", x)
     np.save(tmp_path / "y.npy", y)
     code, out, err = run("theory", "gap-shift", tmp_path / "x.npy", tmp_path / "y.npy", "--json")

@@ -148,7 +148,8 @@ def train(
     told = read_settings(config) if config else {}
     flags = {name: value for name, value in asdict(settings).items() if value is not None}
     chosen = replace(CaptionTraining.from_dict(told, name=str(config)), **flags)
-    check_given(chosen, dict.fromkeys([*(str(name).replace("-", "_") for name in told), *flags]))
+    of_file = [] if "method" in flags else [str(name).replace("-", "_") for name in told]
+    check_given(chosen, dict.fromkeys([*of_file, *flags]))  # a file may serve several methods
     data = CaptionData.from_store(Store.open(store))
     begun, done = time.monotonic(), (out / RUN).is_file() and CaptionRun.open(out, complete=False).complete
     with progress_bar("training") as advance:

@@ -125,7 +125,8 @@ def prepare(run: Path, source: str, settings: Writing) -> Prepared:
         options = settings.generation(room)
     elif room is not None and settings.length > room:
         raise ValueError(
-            f"--length must be at most {room}, what the language model has room for, got {settings.length}"
+            f"--length must be at most {room}, what the language model's positions have room for, "
+            f"got {settings.length}"
         )
 
     def write(rows: np.ndarray, number: int) -> list[Any]:
