@@ -13,7 +13,18 @@ from numpydoc.docscrape import FunctionDoc
 import isthmus
 
 ROOMS = (
-    *("checks", "processes", "checkpoint", "training", "sources", "encoders", "store", "measure", "align"),
+    *(
+        "checks",
+        "whole",
+        "processes",
+        "checkpoint",
+        "training",
+        "sources",
+        "encoders",
+        "store",
+        "measure",
+        "align",
+    ),
     *("theory", "decode", "evaluate", "report", "explore", "cli"),
 )
 SOURCE = Path(isthmus.__file__).parent
@@ -89,6 +100,7 @@ def public():
         "training",
         "processes",
         "checks",
+        "whole",
     ):
         module = importlib.import_module(f"isthmus.{room}")
         named = getattr(module, "__all__", None) or [

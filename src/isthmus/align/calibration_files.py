@@ -1,7 +1,6 @@
 """Calibrators on disk: one safetensors file, its configuration as JSON metadata; loading runs no code."""
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -12,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from isthmus.align.calibration import MatchCalibrator
 from isthmus.align.files import read_told
 from isthmus.align.provenance import FittedOn
+from isthmus.whole import write_whole
 
 _FORMAT = 1
 _ENTRY = "isthmus.calibrator"
@@ -90,10 +90,7 @@ def save_calibrator(
         "learned": {k: v for k, v in learned.items() if k not in tensors},
         "calibrated_on": (calibrated_on or CalibratedOn()).to_dict(),
     }
-    path = Path(path)
-    partial = path.with_name(path.name + ".writing")
-    partial.write_bytes(save(tensors, {_ENTRY: json.dumps(story, sort_keys=True)}))
-    os.replace(partial, path)
+    write_whole(path, save(tensors, {_ENTRY: json.dumps(story, sort_keys=True)}))
 
 
 def load_calibrator(path: str | Path) -> MatchCalibrator:

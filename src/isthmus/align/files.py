@@ -1,7 +1,6 @@
 """Aligners on disk: one safetensors file, its configuration as JSON metadata; loading runs no code."""
 
 import json
-import os
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from isthmus.align.latent import Dials
 from isthmus.align.provenance import Provenance
 from isthmus.align.registry import ALIGNERS, make_aligner
 from isthmus.training import TrainingConfig
+from isthmus.whole import write_whole
 
 _FORMAT = 2  # since there is provenance; a file without is still of format 1, which older versions read
 _ITEMS = "provenance.items"  # the array of hashes
@@ -81,10 +81,7 @@ def save_aligner(
     if provenance is not None:
         story["provenance"] = provenance.to_dict()
         tensors[_ITEMS] = provenance.items
-    path = Path(path)
-    partial = path.with_name(path.name + ".writing")
-    partial.write_bytes(save(tensors, {"isthmus": json.dumps(story, sort_keys=True)}))
-    os.replace(partial, path)
+    write_whole(path, save(tensors, {"isthmus": json.dumps(story, sort_keys=True)}))
 
 
 def load_aligner(path: str | Path) -> PairedAligner:

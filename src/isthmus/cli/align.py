@@ -1,7 +1,6 @@
 """isthmus align"""
 
 import json
-import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +16,7 @@ from isthmus.evaluate import CLOSED_FORM, Comparison, Protocol, configured, cros
 from isthmus.measure import find_items
 from isthmus.store import open_pairs
 from isthmus.training import TrainingConfig
+from isthmus.whole import write_whole
 
 
 @dataclass
@@ -148,9 +148,7 @@ def write_card(aligner: Path, card: Path) -> None:
     """Write the model card of a saved aligner, and say where it is."""
     from isthmus.report.aligner_card import render_aligner_card
 
-    partial = card.with_name(card.name + ".writing")
-    partial.write_text(render_aligner_card(aligner), encoding="utf-8")
-    os.replace(partial, card)
+    write_whole(card, render_aligner_card(aligner).encode())
     say(f"model card: {card}")
 
 

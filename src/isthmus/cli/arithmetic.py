@@ -10,6 +10,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from isthmus.checks import check_number
+from isthmus.cli.origin import encoder_of
 from isthmus.cli.show import show
 from isthmus.evaluate.arithmetic.expression import MODALITIES, Expression, Operand, parse_expression
 from isthmus.evaluate.arithmetic.nearest import nearest
@@ -200,20 +201,7 @@ class _Items:
 
     @cached_property
     def _encoder(self) -> "Encoder":
-        from isthmus.encoders import open_encoder
-
-        entry = self.store.encoders.get("text") or self.store.encoders[self.store.modalities[0]]
-        try:
-            encoder = open_encoder(entry["encoder"], device=self.device)
-        except (ValueError, OSError, ImportError) as error:
-            raise ValueError(
-                f"it takes the store's encoder, {entry['encoder']}, which cannot be opened: {error}"
-            ) from error
-        if entry["revision"] not in (None, encoder.revision):
-            raise ValueError(
-                f"the store was embedded by {entry['encoder']} of revision {entry['revision']}, "
-                f"it is {encoder.revision} here"
-            )
+        encoder = encoder_of(self.store, self.store.modalities[0], why="it takes", device=self.device)
         if encoder.reads == "id":
             raise ValueError(
                 f"the store's encoder, {encoder.name}, knows its own texts only: name one by its id"

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -27,6 +26,7 @@ from isthmus.cli.show import check_output, progress_bar, say, show
 from isthmus.evaluate.reliability import Reliability, held_out_reliability
 from isthmus.measure import find_items
 from isthmus.store import Pairs, open_pairs
+from isthmus.whole import write_whole
 
 calibrate = App(
     name="calibrate",
@@ -177,7 +177,7 @@ def score(
         return
     buffer = io.BytesIO()
     np.save(buffer, found)
-    _write(out, buffer.getvalue())
+    write_whole(out, buffer.getvalue())
     say(f"{len(found)} probabilities: {out}")
 
 
@@ -231,14 +231,8 @@ def _draw(found: Reliability, report: Path) -> None:
     from isthmus.report.drawing import svg_file
     from isthmus.report.reliability import reliability_picture
 
-    _write(report, svg_file(reliability_picture(found)).encode())
+    write_whole(report, svg_file(reliability_picture(found)).encode())
     say(f"report: {report}")
-
-
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".writing")
-    partial.write_bytes(content)
-    os.replace(partial, path)
 
 
 def _digest(path: Path) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.align.provenance import Provenance
 from isthmus.checks import check_embeddings
-from isthmus.cli.origin import embedded_by
+from isthmus.cli.origin import embedded_by, encoder_of
 from isthmus.store import Pairs, Store, open_embeddings, open_pairs
 from isthmus.store.entries import split_entry
 from isthmus.store.groups import GROUP, read_groups
@@ -57,23 +57,9 @@ class Opened:
         ValueError
             It cannot be opened, or is of another revision than the store's.
         """
-        from isthmus.encoders import open_encoder
-
         if not self._encoder:
             assert self.store is not None
-            entry = self.store.encoders.get("text") or self.store.encoders[self.modality]
-            try:
-                encoder = open_encoder(entry["encoder"], device=device)
-            except (ValueError, OSError, ImportError) as error:
-                raise ValueError(
-                    f"prompts take the store's encoder, {entry['encoder']}, which cannot be opened: {error}"
-                ) from error
-            if entry["revision"] not in (None, encoder.revision):
-                raise ValueError(
-                    f"the store was embedded by {entry['encoder']} of revision {entry['revision']}, "
-                    f"it is {encoder.revision} here"
-                )
-            self._encoder.append(encoder)
+            self._encoder.append(encoder_of(self.store, self.modality, why="prompts take", device=device))
         return self._encoder[0]
 
     def encoder_of_scenes(self, device: str) -> Callable[[], "Encoder"] | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from isthmus.store.entries import split_entry
 from isthmus.store.groups import GROUP, read_labels
 from isthmus.store.layout import METADATA_FOLDER, folder_of, numbered_shards
 from isthmus.store.manifest import is_store, read_manifest
+
+if TYPE_CHECKING:
+    from isthmus.encoders import Encoder
 
 
 def embedded_by(path: str) -> FittedOn:
@@ -28,6 +31,31 @@ def embedded_by(path: str) -> FittedOn:
             if folder_of(name) == folder.name:
                 return FittedOn(name, entry.encoder, entry.revision)
     return FittedOn()
+
+
+def encoder_of(store: Store, modality: str, *, why: str, device: str) -> "Encoder":
+    """Return the encoder of a store's texts, or where it has none of another modality, opened.
+
+    Raises
+    ------
+    ValueError
+        It cannot be opened, saying `why` it is needed, or is of another revision than the store's.
+    """
+    from isthmus.encoders import open_encoder
+
+    entry = store.encoders.get("text") or store.encoders[modality]
+    try:
+        encoder = open_encoder(entry["encoder"], device=device)
+    except (ValueError, OSError, ImportError) as error:
+        raise ValueError(
+            f"{why} the store's encoder, {entry['encoder']}, which cannot be opened: {error}"
+        ) from error
+    if entry["revision"] not in (None, encoder.revision):
+        raise ValueError(
+            f"the store was embedded by {entry['encoder']} of revision {entry['revision']}, "
+            f"it is {encoder.revision} here"
+        )
+    return encoder
 
 
 def provenance_of(pairs: Pairs, x: str, *, groups: str | None, keep_recall: float) -> Provenance:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from isthmus.cli.show import progress_bar, say, show
+from isthmus.whole import write_whole
 
 theory = App(
     name="theory",
@@ -48,7 +49,6 @@ class Output:
         show(simulation, as_json=self.as_json)
 
     def _write(self, out: Path, simulation: Any) -> None:
-        from isthmus.report.page import write_page
         from isthmus.report.simulation_figures import PICTURED, simulation_svg
 
         name = simulation.name.replace("_", "-")
@@ -56,7 +56,7 @@ class Output:
         if simulation.name in PICTURED:
             files[f"{name}.svg"] = simulation_svg(simulation)
         for file, text in files.items():
-            write_page(text, out / file)
+            write_whole(out / file, text.encode())
         say(f"{' and '.join(files)}: {out}")
 
 

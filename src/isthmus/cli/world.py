@@ -1,7 +1,6 @@
 """isthmus world"""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +8,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from isthmus.cli.show import progress_bar, say, show
+from isthmus.whole import write_whole
 
 world = App(name="world", help="The world that comes with isthmus: train its encoders, and measure them.")
 
@@ -115,8 +115,8 @@ def evaluate(
     show(figures, as_json=as_json)
     if card:
         folder = encoder.folder
-        _write(folder / "figures.json", json.dumps(figures.to_dict(), indent=1) + "\n")
-        _write(folder / "MODEL_CARD.md", render_card(encoder.story, figures.to_dict()))
+        write_whole(folder / "figures.json", (json.dumps(figures.to_dict(), indent=1) + "\n").encode())
+        write_whole(folder / "MODEL_CARD.md", render_card(encoder.story, figures.to_dict()).encode())
         say(f"model card: {folder / 'MODEL_CARD.md'}")
 
 
@@ -136,9 +136,3 @@ def held_out_figures(encoder: Any, count: int, advance: Any = lambda *_: None) -
         embeddings[modality] = encoder.encode(values, modality, batch_size=250)
     owner = [i for i, item in enumerate(items) for _ in item.captions]
     return measure_world(embeddings, texts, [draw_scene(seed, i).facts for i in indices], owner)
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".writing")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

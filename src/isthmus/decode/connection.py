@@ -1,7 +1,6 @@
 """From the text a captioner learns from to the image it is shown: means, noise, and unit length."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -13,6 +12,7 @@ from isthmus.align.files import read_told
 from isthmus.align.noise import RELEASED_STD, AdaptiveNoise, CalibratedNoise, GaussianNoise, Noise, SpanNoise
 from isthmus.checks import check_embeddings, check_groups, check_matrix, check_pairs, unit_rows
 from isthmus.measure.statistics import unit_parts
+from isthmus.whole import write_whole
 
 _FORMAT = 1
 _ITEMS = 4000  # whose captions the noise is measured on, at most; CapDec's authors took 15
@@ -258,10 +258,7 @@ class Connection:
             if isinstance(value, np.ndarray):
                 tensors[f"noise.{name}"] = np.ascontiguousarray(value)
         story = {"format": _FORMAT, **self.to_dict()}
-        path = Path(path)
-        partial = path.with_name(path.name + ".writing")
-        partial.write_bytes(save(tensors, {"connection": json.dumps(story, sort_keys=True)}))
-        os.replace(partial, path)
+        write_whole(path, save(tensors, {"connection": json.dumps(story, sort_keys=True)}))
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -14,6 +14,7 @@ import numpy as np
 from isthmus.decode.memory import TextMemory
 from isthmus.decode.settings import NOT_OF_THE_RESULT, CaptionTraining
 from isthmus.store.lock import locked
+from isthmus.whole import write_whole
 
 RUN = "run.json"
 _LOCK = ".lock"
@@ -287,29 +288,6 @@ def claimed(
             story = {"format": _FORMAT, "version": _VERSION, "complete": False, "identity": identity}
             run = CaptionRun(folder, story).write(**entries)
         yield run
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that appears whole or not at all.
-
-    Parameters
-    ----------
-    path : Path
-        The file, which is replaced.
-    data : bytes
-        All of it.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "a"
-    >>> write_whole(path, b"text")
-    >>> path.read_bytes()
-    b'text'
-    """
-    partial = path.with_name(path.name + ".writing")
-    partial.write_bytes(data)
-    os.replace(partial, path)
 
 
 def _check_same(run: CaptionRun, identity: dict[str, Any]) -> None:

@@ -1,12 +1,12 @@
 """Texts to token ids and back: byte-level byte-pair encoding, so that any text has tokens."""
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from isthmus.checks import check_number
+from isthmus.whole import write_whole
 
 END = "<|endoftext|>"
 _SMALLEST = 257  # the bytes, and the end token
@@ -143,10 +143,7 @@ class Tokenizer:
         path : str or Path
             The file, written under a temporary name, then renamed.
         """
-        path = Path(path)
-        partial = path.with_name(path.name + ".writing")
-        partial.write_text(self.backend.to_str(), encoding="utf-8")
-        os.replace(partial, path)
+        write_whole(path, self.backend.to_str().encode())
 
     @classmethod
     def load(cls, path: str | Path, *, end: str = END) -> Self:

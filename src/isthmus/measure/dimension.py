@@ -50,5 +50,28 @@ def effective_dimension(x: Any, share: float = 0.99) -> int:
     value = np.maximum(np.linalg.eigvalsh(moments(x)[1])[::-1], 0)
     if value.sum() < 1e-12:
         raise ValueError("the effective dimension is undefined: all rows are one direction")
-    held = np.cumsum(value) / value.sum()
+    return spectrum_dimension(value, share)
+
+
+def spectrum_dimension(values: np.ndarray, share: float = 0.99) -> int:
+    """Smallest number of the largest singular values that hold a share of their sum.
+
+    Parameters
+    ----------
+    values : ndarray of shape (k,)
+        Singular values of a covariance, decreasing, not all 0.
+    share : float, default=0.99
+        The share, in (0, 1].
+
+    Returns
+    -------
+    int
+        Between 1 and k.
+
+    Examples
+    --------
+    >>> spectrum_dimension(np.array([6.0, 3.0, 1.0]), 0.9)
+    2
+    """
+    held = np.cumsum(values) / np.sum(values)
     return int(np.searchsorted(held, share * (1 - 1e-12))) + 1

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.measure import geometry_isotropic as isotropic
+from isthmus.measure.dimension import spectrum_dimension
 from isthmus.measure.items import Selected
 from isthmus.measure.statistics import moments
 
@@ -131,7 +132,7 @@ def spectrum(covariance: np.ndarray, n: int, *, name: str = "rows") -> Spectrum:
         rows=n,
         variance=variance,
         shares=shares,
-        effective_dimension=int(np.searchsorted(np.cumsum(shares), SHARE * (1 - 1e-12))) + 1,
+        effective_dimension=spectrum_dimension(shares, SHARE),
         participation_ratio=float(np.clip(ratio, 1, dim)),
         isotropic_effective_dimension=isotropic.effective_dimension(dim, n, SHARE),
         isotropic_largest=isotropic.largest_share(dim, n),

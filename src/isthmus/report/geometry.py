@@ -10,7 +10,7 @@ from isthmus.measure import GeometrySummary
 from isthmus.measure.geometry_table import LABELS
 from isthmus.report.drawing import house_style, inline_svg
 from isthmus.report.geometry_figures import draw_geometry, draw_spectra
-from isthmus.report.page import write_page
+from isthmus.whole import write_whole
 
 
 def render_geometry(found: Mapping[str, Any], *, names: tuple[str, str] = ("x", "y")) -> str:
@@ -86,7 +86,7 @@ def write_geometry_report(
     >>> path.stat().st_size < 1_000_000
     True
     """
-    write_page(render_geometry(found.to_dict(), names=names), Path(path))
+    write_whole(path, render_geometry(found.to_dict(), names=names).encode())
 
 
 def _named(text: str, names: tuple[str, str]) -> str:

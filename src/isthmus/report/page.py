@@ -1,6 +1,5 @@
 """The page: one HTML file that needs nothing beside itself."""
 
-import os
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +10,7 @@ from isthmus.report.definitions import DEFINITIONS, label_of
 from isthmus.report.front import front
 from isthmus.report.pictures import clouds, histograms, spectrum
 from isthmus.report.summary import Pictures, summarize
+from isthmus.whole import write_whole
 
 
 def render(summary: dict[str, Any]) -> str:
@@ -108,34 +108,7 @@ def write_report(
         aligner_path=aligner_path,
         pictures=pictures,
     )
-    write_page(render(summary), Path(path))
-
-
-def write_page(text: str, path: Path) -> None:
-    """Write a page under a temporary name, then rename it.
-
-    Parameters
-    ----------
-    text : str
-        HTML.
-    path : Path
-        The file; one that is there is replaced.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "page.html"
-    >>> write_page("<!doctype html>", path)
-    >>> path.read_text()
-    '<!doctype html>'
-    """
-    content = text.encode("utf-8")
-    partial = path.with_name(path.name + ".writing")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, render(summary).encode())
 
 
 def _figure(value: float, form: str = "number") -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.measure.dimension import spectrum_dimension
 from isthmus.report.drawing import (
     ACCENT,
     INK,
@@ -205,7 +206,7 @@ def _random_clip(simulation: Simulation) -> Any:
         ("all captions", "spectrum_captions", INK, ":"),
     ):
         shares = found[key][found[key] > 1e-9]
-        place = int(np.searchsorted(np.cumsum(shares), 0.99 * shares.sum())) + 1
+        place = spectrum_dimension(shares)
         label = f"{name}: {place} dimensions hold 99%"
         axes.plot(np.arange(1, len(shares) + 1), shares, dashes, color=colour, linewidth=1.5, label=label)
         axes.plot(place, shares[place - 1], "o", color=colour, markersize=6)

@@ -15,7 +15,7 @@ from isthmus.store.lock import locked
 from isthmus.store.manifest import Manifest, Modality, is_store, read_manifest
 from isthmus.store.shard import Shard
 from isthmus.store.store import Store
-from isthmus.store.writing import write_mapped
+from isthmus.store.writing import claim, write_mapped
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def write_mapped_layout(
     shards = {modality: _shards(root, store, modality) for modality in maps}
     total = sum(len(read_shard(path)) for paths in shards.values() for path in paths)
     scratch = target.with_name(target.name + ".partial")
-    _claim(scratch)
+    claim(scratch)
     with locked(scratch / "lock", timeout=0):
         staged = _staged(scratch, f"{mapped_by} {_state_of(shards)}")
         done = 0
@@ -115,17 +115,6 @@ def _shards(root: Path, store: Store | None, modality: str) -> list[Path]:
         held = ", ".join(sorted(path.name for path in root.iterdir())[:10]) or "nothing"
         raise ValueError(f"{root}: expected a folder {folder.name}, found {held}")
     return numbered_shards(folder, ".npy")
-
-
-def _claim(scratch: Path) -> None:
-    try:
-        scratch.mkdir()
-        (scratch / "lock").touch()
-    except FileExistsError:
-        if not (scratch / "lock").exists():
-            raise FileExistsError(
-                f"{scratch} exists and is not an unfinished run's: remove it, or write elsewhere"
-            ) from None
 
 
 def _staged(scratch: Path, identity: str) -> Path:

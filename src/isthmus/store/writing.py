@@ -79,7 +79,7 @@ def write_mapped(
     _check_target(file, target)
     scratch = target.with_name(target.name + ".partial")
     rows, name = open_entry(source)
-    _claim(scratch)
+    claim(scratch)
     with locked(scratch / "lock", timeout=0):
         _start_afresh_unless(scratch, f"{identity} {name} {_state_of(file)}")
         written = _write(rows, mapping, file, name=name, scratch=scratch, progress=progress)
@@ -119,7 +119,7 @@ def _check_target(file: Path, target: Path) -> None:
         raise FileNotFoundError(f"no such folder: {target.absolute().parent}")
 
 
-def _claim(scratch: Path) -> None:
+def claim(scratch: Path) -> None:
     """Make the scratch folder, or take up one that an earlier run made."""
     try:
         scratch.mkdir()

@@ -7,6 +7,7 @@ import numpy as np
 
 from isthmus.checks import check_number, unit_rows
 from isthmus.measure import mean_cosine_within
+from isthmus.measure.dimension import spectrum_dimension
 from isthmus.theory.depth_attention import propagate_transformer
 from isthmus.theory.depth_equivalent import Moments, equivalent_layers, sample_spectrum, spectrum
 from isthmus.theory.depth_kernel import propagate
@@ -14,7 +15,6 @@ from isthmus.theory.simulation import Line, Simulation
 from isthmus.theory.stacks import STACKS, TOKENS, run_stack
 
 _EVERY = 5  # layers between features that are looked at
-_SHARE = 0.99  # of the spread that the effective dimensions hold
 _SIDES = ("before", "after")
 _SCALED = ("normalized", "postnorm", "transformer")  # the length of an input does not go through
 _QUANTITIES = {
@@ -148,8 +148,8 @@ def _measured(stack: str, layers: list[int], width: int, n: int, rng: np.random.
         for side, features in zip(_SIDES, pair, strict=True):
             values, of_unit = spectrum(features), spectrum(unit_rows(features))
             kept[f"cosine_{side}"].append(mean_cosine_within(features))
-            kept[f"dimension_{side}"].append(_dimension(values))
-            kept[f"unit_dimension_{side}"].append(_dimension(of_unit))
+            kept[f"dimension_{side}"].append(spectrum_dimension(values))
+            kept[f"unit_dimension_{side}"].append(spectrum_dimension(of_unit))
             kept[f"participation_{side}"].append(_participation(of_unit))
             if side == "before":
                 kept["spectrum"].append(values)
@@ -188,12 +188,8 @@ def _drawn(stack: str, layers: list[int], width: int, n: int, *, unit: bool, see
     for layer, pair in enumerate(chain([(inputs, inputs)], walk)):
         if layer in layers:
             spreads = [(m.stretched(stretch) if layer else m).covariance for m in pair]
-            rows.append([_dimension(sample_spectrum(c, n=n, rng=rng)) for c in spreads])
+            rows.append([spectrum_dimension(sample_spectrum(c, n=n, rng=rng)) for c in spreads])
     return np.array(rows)
-
-
-def _dimension(values: np.ndarray) -> int:
-    return int(np.searchsorted(np.cumsum(values), _SHARE)) + 1
 
 
 def _participation(values: np.ndarray) -> float:

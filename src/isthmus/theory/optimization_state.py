@@ -1,13 +1,14 @@
 """The state of a contrastive optimisation, and the file that it is kept in."""
 
+import io
 import json
-import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from isthmus.theory.optimization_descent import Descent
+from isthmus.whole import write_whole
 
 CURVES = ("step", "gap", "ineffective_gap", "loss", "pair_cosine", "scale")
 
@@ -36,18 +37,17 @@ def save(path: Path, descent: Descent, records: list[dict[str, float]]) -> None:
     []
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".writing")
-    with partial.open("wb") as file:
-        np.savez(
-            file,
-            x=descent.x,
-            y=descent.y,
-            done=descent.step,
-            log_scale=descent.log_scale,
-            config=json.dumps(descent.config.to_dict()),
-            curves=np.array([[record[name] for name in CURVES] for record in records]),
-        )
-    os.replace(partial, path)
+    content = io.BytesIO()
+    np.savez(
+        content,
+        x=descent.x,
+        y=descent.y,
+        done=descent.step,
+        log_scale=descent.log_scale,
+        config=json.dumps(descent.config.to_dict()),
+        curves=np.array([[record[name] for name in CURVES] for record in records]),
+    )
+    write_whole(path, content.getvalue())
 
 
 def load(path: Path, descent: Descent) -> list[dict[str, float]]:

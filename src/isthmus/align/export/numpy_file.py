@@ -1,7 +1,7 @@
 """An aligner as a .npz file, which NumPy alone applies in two lines."""
 
+import io
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from isthmus.align.affine import PairedAligner
 from isthmus.align.export.layers import Modality, layers_of
+from isthmus.whole import write_whole
 
 
 def write_numpy(
@@ -55,7 +56,7 @@ def write_numpy(
     >>> bool(np.allclose(out, aligner.transform(x)))
     True
     """
-    layers, path = layers_of(aligner, modality), Path(path)
+    layers = layers_of(aligner, modality)
     if layers.is_linear:
         arrays = {"weight": layers.weights[0], "bias": layers.biases[0]}
     else:
@@ -63,7 +64,6 @@ def write_numpy(
         arrays |= {f"bias_{i}": bias for i, bias in enumerate(layers.biases)}
         arrays |= {"activation": np.array(layers.activation or ""), "residual": np.array(layers.residual)}
     arrays["about"] = np.array(json.dumps(dict(about or {}), sort_keys=True))
-    partial = path.with_name(path.name + ".writing")
-    with open(partial, "wb") as file:  # a name would be given another suffix
-        np.savez(file, allow_pickle=False, **arrays)
-    os.replace(partial, path)
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **arrays)
+    write_whole(path, content.getvalue())

@@ -1,6 +1,5 @@
 """An aligner as an ONNX file, which alone does what ``transform`` does."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 
 from isthmus.align.affine import PairedAligner
 from isthmus.align.export.layers import Layers, Modality, layers_of
+from isthmus.whole import write_whole
 
 OPSET = 13  # of 2020: every runtime in use reads it; nothing that is needed here came later
 _TINY = np.finfo(np.float32).tiny
@@ -63,7 +63,6 @@ def write_onnx(
         from onnx import helper
     except ImportError as error:
         raise ImportError('an ONNX file needs onnx: pip install "isthmus[onnx]"') from error
-    path = Path(path)
     graph = _graph(layers_of(aligner, modality))
     opset = [helper.make_opsetid("", OPSET)]
     model = helper.make_model(
@@ -73,9 +72,7 @@ def write_onnx(
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
     onnx.checker.check_model(model, full_check=True)
-    partial = path.with_name(path.name + ".writing")
-    partial.write_bytes(model.SerializeToString(deterministic=True))
-    os.replace(partial, path)
+    write_whole(path, model.SerializeToString(deterministic=True))
 
 
 class _Nodes:

@@ -1,7 +1,6 @@
 """An aligner as the state of a plain ``torch.nn.Sequential`` in safetensors: no code in the file is run."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from isthmus.align.affine import PairedAligner
 from isthmus.align.export.layers import Modality, layers_of
+from isthmus.whole import write_whole
 
 _MODULES = {"relu": "ReLU", "gelu": "GELU", "tanh": "Tanh"}
 
@@ -57,7 +57,7 @@ def write_torch(
     """
     from safetensors.numpy import save
 
-    layers, path = layers_of(aligner, modality), Path(path)
+    layers = layers_of(aligner, modality)
     tensors: dict[str, np.ndarray] = {}
     plan: list[list[str | int]] = []
     for weight, bias in zip(layers.weights, layers.biases, strict=True):
@@ -67,6 +67,4 @@ def write_torch(
         plan.append(["Linear", *weight.shape])
     config = {"layers": plan, "residual": layers.residual, "normalize": True, "about": dict(about or {})}
     metadata = {"config": json.dumps(config, sort_keys=True)}  # one entry: several have no fixed order
-    partial = path.with_name(path.name + ".writing")
-    partial.write_bytes(save(tensors, metadata))
-    os.replace(partial, path)
+    write_whole(path, save(tensors, metadata))

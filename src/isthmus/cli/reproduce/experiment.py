@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.checks import check_number
-from isthmus.decode.run import write_whole
+from isthmus.whole import write_whole
 
 _WHOLE = ("items", "captions", "test", "few", "media", "epochs", "tuning_rows", "batch_size", "prefix")
 _WHOLE += ("warmup", "width", "layers", "heads", "length", "candidates")

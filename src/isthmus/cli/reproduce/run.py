@@ -15,7 +15,7 @@ from isthmus.cli.reproduce.scoring import JUDGED
 from isthmus.cli.reproduce.table import MEASURES, Reproduction, markdown
 from isthmus.cli.reproduce.tables import TABLES, Row, Table
 from isthmus.cli.reproduce.workshop import ENCODER, Advance, Workshop, read_results, recipe_of
-from isthmus.decode.run import write_whole
+from isthmus.whole import write_whole
 
 
 def run_table(

@@ -13,7 +13,7 @@ from isthmus.checks import unit_rows
 from isthmus.cli.reproduce.experiment import Experiment
 from isthmus.cli.reproduce.scoring import References, score
 from isthmus.cli.reproduce.tables import SLOW, Row
-from isthmus.decode.run import write_whole
+from isthmus.whole import write_whole
 
 _SAME = {"ZeroCap": "MAGIC"}  # both steer the same language model
 _PAIRS = "ClipCap"  # the method that learns from pairs

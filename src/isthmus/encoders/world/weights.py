@@ -1,7 +1,6 @@
 """The towers' weights on disk: half precision, safetensors."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import torch
 from torch import nn
 
 from isthmus.encoders.world.towers import TowerSizes, build_tower
+from isthmus.whole import write_whole
 
 
 def write_tower(folder: Path, modality: str, tower: nn.Module) -> None:
@@ -19,9 +19,7 @@ def write_tower(folder: Path, modality: str, tower: nn.Module) -> None:
         name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous().cpu()
         for name, tensor in tower.state_dict().items()
     }
-    partial = folder / f"{modality}.safetensors.writing"
-    partial.write_bytes(save(held))
-    os.replace(partial, folder / f"{modality}.safetensors")
+    write_whole(folder / f"{modality}.safetensors", save(held))
 
 
 def read_tower(folder: Path, modality: str, sizes: TowerSizes) -> nn.Module:
@@ -53,6 +51,4 @@ def read_tower(folder: Path, modality: str, sizes: TowerSizes) -> nn.Module:
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
     """Write a document in one step."""
-    partial = path.with_name(path.name + ".writing")
-    partial.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write_whole(path, (json.dumps(document, indent=1) + "\n").encode())
