@@ -37,10 +37,9 @@ def test_groups_of_isotropic_noise_are_as_predicted(raw, length, noise, dim, g):
     mean, std = isotropic.direction(square, noise, dim, groups_of=g)
     assert found.directions.mean == pytest.approx(mean, abs=0.006)
     assert found.directions.std == pytest.approx(std, rel=0.12)
-    mean, std = isotropic.random_cosine(dim)
-    for tally in (found.orthogonality_x, found.orthogonality_y):
-        assert tally.mean == pytest.approx(mean, abs=4 * std / np.sqrt(800 * (g - 1)))
-        assert tally.std == pytest.approx(std, rel=0.02)
+    for tally in (found.orthogonality_x, found.orthogonality_y):  # 1 / sqrt(dim), as of any direction
+        assert tally.mean == pytest.approx(0, abs=4 / np.sqrt(800 * (g - 1) * dim))
+        assert tally.std == pytest.approx(dim**-0.5, rel=0.02)
     mean, std = isotropic.residual_cosine(dim, groups_of=g)
     assert found.residual_cosines.mean == pytest.approx(mean, rel=0.02)
     assert found.residual_cosines.std == pytest.approx(std, rel=0.02)
@@ -59,15 +58,57 @@ def test_limits():
     )
 
 
-@pytest.mark.parametrize("mean", [0.0, 0.3, 0.8])
-def test_cone(mean):
-    dim, rng = 64, np.random.default_rng(0)
-    rows = rng.normal(scale=np.sqrt((1 - mean) / dim), size=(1500, dim))
-    rows[:, 0] += np.sqrt(mean)
+@pytest.mark.parametrize(
+    "cones, gap, shared, tilt",
+    [
+        ((0.52, 0.52), 0.83, 0.3, 0),
+        ((0.2, 0.2), 0.5, 0.0, 0),
+        ((0.7, 0.3), 1.0, 0.2, 1),
+        ((0.6, 0.6), 1.5, 0.2, 0),
+    ],
+)
+def test_unit_length_bends_what_varies_along_the_mean(cones, gap, shared, tilt):
+    """Rows that are isotropic before they are scaled, of means at any angle to the gap."""
+    dim, g, count = 160, 20, 400
+    rng = np.random.default_rng(0)
+    half = (gap / 2 - 0.2 * tilt, -gap / 2 - 0.2 * tilt)  # the means' parts along the gap
+    means = np.zeros((2, dim))
+    means[:, 0], means[:, 1] = half, [np.sqrt(max(c - h**2, 0)) for c, h in zip(cones, half, strict=True)]
+    if not tilt:
+        means[1, 1] = means[0, 1]
+    spreads = [1 - mean @ mean for mean in means]
+    common = rng.normal(scale=np.sqrt(shared / dim), size=(g * count, dim))
+    x, y = (
+        mean + common + rng.normal(scale=np.sqrt((spread - shared) / dim), size=common.shape)
+        for mean, spread in zip(means, spreads, strict=True)
+    )
+    x, y = (z / np.linalg.norm(z, axis=1, keepdims=True) for z in (x, y))
+    found = group_figures(x, y, np.arange(len(x)).reshape(count, g), lambda rows: None)
+
+    spans = [(z.mean(axis=0), z.var(axis=0).sum()) for z in (x, y)]
+    apart = spans[0][0] - spans[1][0]
+    noise = (x - y).var(axis=0).sum()
+    along = isotropic.along_gap(*spans, noise)
+    assert along == pytest.approx(((x - y) @ apart / np.linalg.norm(apart)).var(), rel=0.06)
+    mean, std = isotropic.gap_length(apart @ apart, noise, dim, groups_of=g, along=along)
+    assert found.lengths.mean == pytest.approx(mean, abs=4 * std / np.sqrt(count))
+    assert found.lengths.std == pytest.approx(std, rel=0.15)
+    plain = isotropic.gap_length(apart @ apart, noise, dim, groups_of=g)[1]
+    assert abs(std / plain - 1) > 0.03  # what pairs share adds to it, what they do not takes away
+    for tally, span in zip((found.orthogonality_x, found.orthogonality_y), spans, strict=True):
+        assert tally.std == pytest.approx(isotropic.orthogonality(*span, apart)[1], rel=0.03)
+
+
+@pytest.mark.parametrize("square", [0.0, 0.3, 0.8])
+def test_cone(square):
+    dim, rng = 128, np.random.default_rng(0)
+    rows = rng.normal(scale=np.sqrt((1 - square) / dim), size=(1500, dim))
+    rows[:, 0] += np.sqrt(square)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     products = (rows @ rows.T)[np.triu_indices(1500, 1)]
-    expected = np.sqrt((1 - mean) * (2 * mean + 1 - mean) / dim)  # with m^2 = mean
-    assert isotropic.cone(mean, dim) == pytest.approx((mean, expected))
-    assert (products.mean(), products.std()) == pytest.approx((mean, expected), abs=0.006)
+    mean, std = isotropic.cone(products.mean(), dim)
+    assert mean == products.mean()
+    assert products.std() == pytest.approx(std, rel=0.02)
 
 
 def test_residual_std():

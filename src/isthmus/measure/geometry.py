@@ -186,7 +186,7 @@ def geometry(
         groups_in_all=in_all,
         compared=compared_groups(count, groups_of),
         tested=min(len(rows), MAX_TESTED),
-        **_distributions(found, sums, figures, order),
+        **_distributions(found, sums, figures, order, spans),
         cone_x=_cone(x, items.x_rows, spans[0], rng),
         cone_y=_cone(y, items.y_rows, spans[1], rng),
         **_gap(figures, spans, x.shape[1]),
@@ -221,22 +221,24 @@ def _cone(z: Any, distinct: np.ndarray, span: Span, rng: np.random.Generator) ->
 
 
 def _distributions(
-    found: GroupFigures, sums: Differences, figures: Replicates, order: np.ndarray
+    found: GroupFigures, sums: Differences, figures: Replicates, order: np.ndarray, spans: list[Span]
 ) -> dict[str, Any]:
     """The figures of Table 1, and the residuals' spread by dimension."""
     dim, g = len(sums.gap), order.shape[1]
     square, noise = figures.length.value**2, float(np.trace(sums.covariance))
-    across = isotropic.random_cosine(dim)
+    rows = [(span.mean, span.spectrum.variance) for span in spans]
+    along = isotropic.along_gap(rows[0], rows[1], noise)
+    across = [isotropic.orthogonality(*one, sums.gap) for one in rows]
     mean = found.residual_sum / order.size  # (dim,)
     return {
         "gap_length": found.lengths.distribution(
-            isotropic=isotropic.gap_length(square, noise, dim, groups_of=g), paper=(0.83, 0.01)
+            isotropic=isotropic.gap_length(square, noise, dim, groups_of=g, along=along), paper=(0.83, 0.01)
         ),
         "direction": found.directions.distribution(
             isotropic=isotropic.direction(square, noise, dim, groups_of=g), paper=(0.99, 0.00)
         ),
-        "orthogonality_x": found.orthogonality_x.distribution(isotropic=across, paper=(0.00, 0.06)),
-        "orthogonality_y": found.orthogonality_y.distribution(isotropic=across),
+        "orthogonality_x": found.orthogonality_x.distribution(isotropic=across[0], paper=(0.00, 0.06)),
+        "orthogonality_y": found.orthogonality_y.distribution(isotropic=across[1]),
         "residual_mean": distribution_of(mean, isotropic=(0.0, 0.0), paper=(0.00, 0.00)),
         "residual_cosine": found.residual_cosines.distribution(
             isotropic=isotropic.residual_cosine(dim, groups_of=g), paper=(0.00, 0.10)

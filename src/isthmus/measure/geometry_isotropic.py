@@ -3,9 +3,9 @@ r"""What the geometry's figures would be if noise and spans were isotropic, in c
 A pair's difference is then ``c + e`` with ``e`` Gaussian of variance ``s^2 / dim`` in every
 dimension, ``s^2`` the noise's total variance; the rows of one modality are Gaussian about their
 mean in the same way. Each function returns what is measured on such a space: mean and standard
-deviation, or one number. Moments of ratios are to first order in the noise. Rows are taken as they
-are drawn: scaling them to unit length afterwards takes away a part of what varies along them, so
-that cones, orthogonality and gap lengths of isotropic unit rows spread up to a third less.
+deviation, or one number. Moments of ratios are to first order in the noise. Scaling rows to unit
+length takes away most of what varies along their mean: :func:`along_gap`, :func:`orthogonality` and
+:func:`cone` are of rows that are isotropic before they are scaled.
 """
 
 import numpy as np
@@ -13,11 +13,95 @@ import numpy as np
 _GRID = 20_000  # angles that the law of Marchenko and Pastur is summed over
 
 
-def gap_length(square: float, noise: float, dim: int, *, groups_of: int) -> tuple[float, float]:
+def along_gap(x: tuple[np.ndarray, float], y: tuple[np.ndarray, float], noise: float) -> float:
+    r"""Variance along the gap of the difference of a pair of unit rows.
+
+    Before they are scaled, rows are :math:`m_x + s + n_x` and :math:`m_y + s + n_y`, all isotropic,
+    with variances :math:`v_s`, :math:`v_{n_x}`, :math:`v_{n_y}` in each dimension, together
+    :math:`v_x` and :math:`v_y`. With :math:`a_x = m_x \cdot c` of the gap's unit direction :math:`c`,
+    what scaling takes away is to second order in the noise
+
+    .. math:: v_{n_x} (1 - 2 a_x^2 + a_x^2 \|m_x\|^2) + v_{n_y} (1 - 2 a_y^2 + a_y^2 \|m_y\|^2)
+              + v_s \|a_x m_x - a_y m_y\|^2
+              + \mathrm{dim} (a_x^2 v_x^2 / 2 + a_y^2 v_y^2 / 2 - a_x a_y v_s^2)
+
+    Parameters
+    ----------
+    x, y : tuple of ndarray of shape (dim,) and float
+        Mean and total variance of the unit rows of either modality.
+    noise : float
+        Total variance of the difference of a pair.
+
+    Returns
+    -------
+    float
+        About ``noise / dim`` where either mean has no part along the gap.
+
+    Examples
+    --------
+    >>> north, east = np.eye(100)[:2]
+    >>> round(along_gap((0.6 * north, 0.64), (0.6 * north, 0.64), 0.8) * 100, 3)  # no gap
+    0.8
+    >>> round(along_gap((0.8 * east, 0.36), (-0.8 * east, 0.36), 0.72) * 100, 3)
+    0.176
+    """
+    (mean_x, spread_x), (mean_y, spread_y) = x, y
+    dim = len(mean_x)
+    gap = mean_x - mean_y
+    unit = gap / max(float(np.linalg.norm(gap)), 1e-300)
+    shared = (spread_x + spread_y - noise) / (2 * dim)
+    parts = [(mean, float(mean @ unit), spread / dim) for mean, spread in (x, y)]
+    own = sum((v - shared) * (1 - 2 * a**2 + a**2 * (mean @ mean)) for mean, a, v in parts)
+    lengths = sum(a**2 * v**2 / 2 for _, a, v in parts)
+    (_, a_x, _), (_, a_y, _) = parts
+    common = a_x * mean_x - a_y * mean_y
+    return float(own + shared * (common @ common) + dim * (lengths - a_x * a_y * shared**2))
+
+
+def orthogonality(mean: np.ndarray, spread: float, gap: np.ndarray) -> tuple[float, float]:
+    r"""Mean and std of the cosine of a group's gap and the difference of two unit rows of a modality.
+
+    Before they are scaled, rows are :math:`m` plus isotropic spread of variance :math:`v` in each
+    dimension; with :math:`a = m \cdot c` of the gap's unit direction :math:`c`, the squared std is
+
+    .. math:: \frac{v (1 - 2 a^2 + a^2 \|m\|^2) + \mathrm{dim}\,a^2 v^2 / 2}
+                   {v (\mathrm{dim} - 2 \|m\|^2 + \|m\|^4) + \mathrm{dim}\,\|m\|^2 v^2 / 2}
+
+    and :math:`1 / \mathrm{dim}` where :math:`m = 0`, as of any random direction. That the gap is the mean of the same rows
+    changes nothing: of Gaussian rows, the sum of two tells nothing about their difference.
+
+    Parameters
+    ----------
+    mean : ndarray of shape (dim,)
+        Mean of the unit rows.
+    spread : float
+        Their total variance.
+    gap : ndarray of shape (dim,)
+        The gap, of any length.
+
+    Examples
+    --------
+    >>> orthogonality(np.zeros(400), 1.0, np.eye(400)[0])
+    (0.0, 0.05)
+    >>> mean, std = orthogonality(0.8 * np.eye(400)[0], 0.36, np.eye(400)[0])
+    >>> round(std, 4)
+    0.0248
+    """
+    dim, square = len(mean), float(mean @ mean)
+    a = float(mean @ gap) / max(float(np.linalg.norm(gap)), 1e-300)
+    v = spread / dim
+    along = v * (1 - 2 * a**2 + a**2 * square) + dim * a**2 * v**2 / 2
+    total = v * (dim - 2 * square + square**2) + dim * square * v**2 / 2
+    return 0.0, float(np.sqrt(along / total))
+
+
+def gap_length(
+    square: float, noise: float, dim: int, *, groups_of: int, along: float | None = None
+) -> tuple[float, float]:
     r"""Mean and std of the length of a group's gap.
 
     .. math:: E\|d\|^2 = c^2 + s^2 / g, \quad
-              \mathrm{var} \|d\|^2 = 4 c^2 v + 2\,\mathrm{dim}\,v^2, \quad v = s^2 / (g\,\mathrm{dim})
+              \mathrm{var} \|d\|^2 = 4 c^2 v_c / g + 2\,\mathrm{dim}\,v^2, \quad v = s^2 / (g\,\mathrm{dim})
 
     so that the noise makes a gap look longer: by :math:`s^2 / g` in its square.
 
@@ -29,6 +113,8 @@ def gap_length(square: float, noise: float, dim: int, *, groups_of: int) -> tupl
         Dimensions.
     groups_of : int
         Pairs of a group.
+    along : float, optional
+        Variance of the noise along the gap, from :func:`along_gap`; ``noise / dim`` by default.
 
     Returns
     -------
@@ -45,7 +131,8 @@ def gap_length(square: float, noise: float, dim: int, *, groups_of: int) -> tupl
     mean_square = square + dim * v
     if mean_square <= 0:
         return 0.0, 0.0
-    variance = min((square * v + dim * v**2 / 2) / mean_square, mean_square)
+    v_along = v if along is None else along / groups_of
+    variance = min((square * v_along + dim * v**2 / 2) / mean_square, mean_square)
     return float(np.sqrt(mean_square - variance)), float(np.sqrt(variance))
 
 
@@ -83,20 +170,6 @@ def direction(square: float, noise: float, dim: int, *, groups_of: int) -> tuple
     return float(mean), float(np.sqrt(2 * mean * one + (dim - 1) * v**2 / total**2))
 
 
-def random_cosine(dim: int) -> tuple[float, float]:
-    """Mean and std of the cosine of a fixed and a random direction: 0 and ``1 / sqrt(dim)``, exactly.
-
-    Also those of a group's gap and the difference of two of its rows: of Gaussian rows, what
-    the two have in the gap is their sum, which tells nothing about their difference.
-
-    Examples
-    --------
-    >>> random_cosine(400)
-    (0.0, 0.05)
-    """
-    return 0.0, float(dim**-0.5)
-
-
 def residual_cosine(dim: int, *, groups_of: int) -> tuple[float, float]:
     r"""Mean and std of the cosine of two residuals of a group.
 
@@ -118,16 +191,20 @@ def residual_cosine(dim: int, *, groups_of: int) -> tuple[float, float]:
 def cone(mean: float, dim: int) -> tuple[float, float]:
     r"""Mean and std of the cosine of two rows of a modality of mean cosine `mean`.
 
-    Rows are the modality's mean :math:`m` plus isotropic spread of total variance :math:`1 - m^2`:
-    the std is :math:`\sqrt{(2 m^2 (1 - m^2) + (1 - m^2)^2) / \mathrm{dim}}`, that is
-    :math:`\sqrt{(1 - m^4) / \mathrm{dim}}`.
+    Before they are scaled, rows are the modality's mean :math:`m`, :math:`m^2` the mean cosine, plus
+    isotropic spread of total variance :math:`1 - m^2`. The cosine of two is
+
+    .. math:: \mathrm{var} = (2 m^2 (1 - m^2)^3 + (1 - m^2)^2 + m^4 (1 - m^2)^2) / \mathrm{dim}
+
+    by what either has along the mean, what the two have in common, and how long they were.
 
     Examples
     --------
     >>> cone(0.0, 400)
     (0.0, 0.05)
     """
-    return mean, float(np.sqrt((1 - min(mean**2, 1.0)) / dim))
+    left = 1 - min(max(mean, 0.0), 1.0)
+    return mean, float(left * np.sqrt((2 * (1 - left) * left + 1 + (1 - left) ** 2) / dim))
 
 
 def residual_std(noise: float, dim: int, *, n: int) -> tuple[float, float]:

@@ -1,9 +1,9 @@
 """Gradient descent on the symmetric contrastive loss itself, rows being the parameters."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from threading import Barrier, BrokenBarrierError
 
 import numpy as np
 
@@ -78,17 +78,19 @@ class Descent:
         for which, rows in enumerate((self.x, self.y)):
             for block in self._blocks:
                 self._settle(which, rows, block, self._units[which])
+        self._plan()
 
     def advance(self, steps: int) -> None:
-        """Go some steps, on all processors."""
+        """Go some steps, on all processors; they are done even where Ctrl-C comes between."""
         from threadpoolctl import threadpool_limits
 
         affinity = getattr(os, "sched_getaffinity", None)  # not on every system
         threads = min(len(self._blocks), len(affinity(0)) if affinity else os.cpu_count() or 1)
+        # all threads wait there for the last one, which does what is to be done once
+        meetings = [Barrier(threads, action) for action in (self._invert, None, self._turn)]
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
-            run = _in_turn if threads == 1 else pool.map
-            for _ in range(steps):
-                self._advance(run)
+            blocks = [range(first, len(self._blocks), threads) for first in range(threads)]
+            list(pool.map(lambda own: self._work(own, steps, meetings), blocks))
 
     @property
     def scale(self) -> float:
@@ -96,32 +98,52 @@ class Descent:
         annealed = self.config.final_temperature is not None
         return float(np.exp(self.config.log_scale_at(self.step) if annealed else self.log_scale))
 
-    def _advance(self, run: Callable[[Callable[[int], None], Iterable[int]], Any]) -> None:
-        blocks = range(len(self._blocks))
-        scale = np.float32(self.scale)
-        longest = 1.0 if self.config.scaled else float(self._length.max()) ** 2
-        safe = scale * longest + np.log(len(self.x)) > _LOG_FLOAT32
-        list(run(lambda b: self._exponentials(b, scale, bool(safe)), blocks))
-        if safe:
+    def _work(self, blocks: Iterable[int], steps: int, meetings: list[Barrier]) -> None:
+        """Do one thread's blocks of some steps."""
+        phases = list(zip((self._exponentials, self._move_x, self._move_y), meetings, strict=True))
+        try:
+            for _ in range(steps):
+                for phase, meeting in phases:
+                    for b in blocks:
+                        phase(b)
+                    meeting.wait()
+        except BrokenBarrierError:
+            return  # the thread that left tells why
+        except BaseException:
+            for meeting in meetings:
+                meeting.abort()  # nobody waits for this thread any more
+            raise
+
+    def _invert(self) -> None:
+        """Sums of the exponentials are all there."""
+        if self._safe:
             self._softmaxes()
         else:
             np.reciprocal(self._columns.sum(axis=0), out=self._columns[0])
             np.reciprocal(self._rows, out=self._rows)
-        factor = self.config.learning_rate * float(scale) / (2 * len(self.x))
-        list(run(lambda b: self._move_x(b, factor, bool(safe)), blocks))
-        list(run(lambda b: self._move_y(b, factor), blocks))
+
+    def _turn(self) -> None:
+        """All rows have moved: on to the next step."""
         u, v, next_u, next_v = self._units
         self._units = [next_u, next_v, u, v]
         if self.config.learn_temperature:
-            slope = float(self._slope.sum()) * float(scale) / (2 * len(self.x))
+            slope = float(self._slope.sum()) * self._scale / (2 * len(self.x))
             self.log_scale = min(self.log_scale - self.config.learning_rate * slope, float(np.log(100)))
         self.step += 1
+        self._plan()
 
-    def _exponentials(self, b: int, scale: np.float32, safe: bool) -> None:
-        """Logits of a block of rows, unless `safe` their exponentials, and the sums of these."""
+    def _plan(self) -> None:
+        """What all blocks of the coming step share."""
+        self._scale = self.scale
+        self._factor = self.config.learning_rate * self._scale / (2 * len(self.x))
+        longest = 1.0 if self.config.scaled else float(self._length.max()) ** 2
+        self._safe = self._scale * longest + np.log(len(self.x)) > _LOG_FLOAT32
+
+    def _exponentials(self, b: int) -> None:
+        """Logits of a block of rows, unless these are too large their exponentials, and their sums."""
         rows, (u, v) = self._blocks[b], self._units[:2]
-        e = np.matmul(u[rows] * scale, v.T, out=self._weights[rows])  # (rows, n)
-        if not safe:
+        e = np.matmul(u[rows] * np.float32(self._scale), v.T, out=self._weights[rows])  # (rows, n)
+        if not self._safe:
             np.exp(e, out=e)
             np.sum(e, axis=1, out=self._rows[rows])
             np.sum(e, axis=0, out=self._columns[b])
@@ -135,27 +157,27 @@ class Descent:
             total += e / e.sum(axis=axis, keepdims=True)
         logits[:] = total
 
-    def _move_x(self, b: int, factor: float, safe: bool) -> None:
+    def _move_x(self, b: int) -> None:
         rows, v = self._blocks[b], self._units[1]
         w = self._weights[rows]
-        if not safe:
+        if not self._safe:
             w *= np.add(self._rows[rows, None], self._columns[0], out=self._scratch[b])
         w[np.arange(len(w)), np.arange(rows.start, rows.stop)] -= 2
-        self._slope[b] = self._move(0, self.x, rows, w @ v, factor)
+        self._slope[b] = self._move(0, self.x, rows, w @ v)
 
-    def _move_y(self, b: int, factor: float) -> None:
+    def _move_y(self, b: int) -> None:
         rows, u = self._blocks[b], self._units[0]
-        self._move(1, self.y, rows, self._weights[:, rows].T @ u, factor)
+        self._move(1, self.y, rows, self._weights[:, rows].T @ u)
 
-    def _move(self, which: int, z: np.ndarray, rows: slice, gradient: np.ndarray, factor: float) -> float:
+    def _move(self, which: int, z: np.ndarray, rows: slice, gradient: np.ndarray) -> float:
         """Move parameters against the gradient, given by unit rows; return the gradient by the log scale."""
         unit = self._units[which][rows]
         along = np.einsum("nd,nd->n", gradient, unit)
         if self.config.scaled:
             gradient -= along[:, None] * unit  # what changes the length alone
-            gradient *= (factor / self._length[which, rows, None]).astype(np.float32)
+            gradient *= (self._factor / self._length[which, rows, None]).astype(np.float32)
         else:
-            gradient *= np.float32(factor)
+            gradient *= np.float32(self._factor)
         z[rows] -= gradient
         self._settle(which, z, rows, self._units[which + 2])
         return float(along.sum(dtype=np.float64))
@@ -174,7 +196,3 @@ class Descent:
             out=units[rows],
             casting="same_kind",
         )
-
-
-def _in_turn(function: Callable[[int], None], blocks: Iterable[int]) -> Iterable[None]:
-    return map(function, blocks)
