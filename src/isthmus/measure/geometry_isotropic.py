@@ -67,8 +67,9 @@ def orthogonality(mean: np.ndarray, spread: float, gap: np.ndarray) -> tuple[flo
     .. math:: \frac{v (1 - 2 a^2 + a^2 \|m\|^2) + \mathrm{dim}\,a^2 v^2 / 2}
                    {v (\mathrm{dim} - 2 \|m\|^2 + \|m\|^4) + \mathrm{dim}\,\|m\|^2 v^2 / 2}
 
-    and :math:`1 / \mathrm{dim}` where :math:`m = 0`, as of any random direction. That the gap is the mean of the same rows
-    changes nothing: of Gaussian rows, the sum of two tells nothing about their difference.
+    and :math:`1 / \mathrm{dim}` where :math:`m = 0`, as of any random direction. That the gap is the
+    mean of the same rows changes nothing: of Gaussian rows, the sum of two tells nothing about their
+    difference.
 
     Parameters
     ----------

@@ -126,12 +126,16 @@ def svg_file(svg: str) -> str:
     >>> svg[:39], "prefers-color-scheme: dark" in svg
     ('<svg xmlns="http://www.w3.org/2000/svg"', True)
     """
-    rules = [
-        f'[style*="{what}: {day}"] {{ {what}: {night} !important }}'
-        for day, night in _AT_NIGHT.items()
-        for what in ("fill", "stroke")
-    ]
-    style = f"<style>@media (prefers-color-scheme: dark) {{ {' '.join(rules)} }}</style>"
+    style = f"<style>@media (prefers-color-scheme: dark) {{ {night_rules()} }}</style>"
     head, rest = str(svg).split(">", 1)
     head = head.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" ', 1)
     return f"{head}>{style}{rest}\n"
+
+
+def night_rules() -> str:
+    """Return the CSS that turns the inks of pictures light, for where a page is dark."""
+    return " ".join(
+        f'[style*="{what}: {day}"] {{ {what}: {night} !important }}'
+        for day, night in _AT_NIGHT.items()
+        for what in ("fill", "stroke")
+    )

@@ -8,7 +8,7 @@ from typing import Any
 
 from isthmus.measure import GeometrySummary
 from isthmus.measure.geometry_table import LABELS
-from isthmus.report.drawing import house_style, inline_svg
+from isthmus.report.drawing import house_style, inline_svg, night_rules
 from isthmus.report.geometry_figures import draw_geometry, draw_spectra
 from isthmus.whole import write_whole
 
@@ -59,6 +59,7 @@ def render_geometry(found: Mapping[str, Any], *, names: tuple[str, str] = ("x", 
         spectra=spectra,
         rows=[_row(found[key], _named(label, names)) for key, (label, _) in LABELS.items() if found[key]],
         named=lambda text: _named(text, names),
+        night=night_rules(),
     )
 
 
