@@ -263,6 +263,20 @@ def test_equal_rows_have_no_difference():
     assert together.orthogonality_x.count < 18
 
 
+def test_isotropic_rows_spread_as_isotropic_rows_would():
+    """Of unit rows, whatever scaling has bent: what is measured is what stands beside it."""
+    rng = np.random.default_rng(0)
+    common, *own = rng.normal(size=(3, 4000, 96)) / 96**0.5
+    middle, half = np.zeros((2, 96))
+    middle[0], half[1] = 0.6, 0.4
+    found = geometry(middle + half + 0.5 * common + 0.5 * own[0], middle - half + 0.5 * common + 0.5 * own[1])
+    for name in ("orthogonality_x", "orthogonality_y", "cone_x", "cone_y", "residual_cosine"):
+        one = getattr(found, name)
+        assert one.std == pytest.approx(one.isotropic[1], rel=0.04), name
+    assert found.orthogonality_x.std < 0.92 * 96**-0.5
+    assert found.gap_length.std == pytest.approx(found.gap_length.isotropic[1], rel=0.35)  # of 40 groups
+
+
 def test_no_gap_is_told():
     x, other = np.random.default_rng(0).normal(size=(2, 600, 20))
     found = geometry(x, other, groups_of=50)

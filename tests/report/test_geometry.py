@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -38,6 +39,13 @@ def test_nothing_is_fetched_and_names_are_escaped(found):
     html = render_geometry(found.to_dict(), names=("<b>", "text"))
     assert "<b>" not in html
     assert "://" not in html.replace("http://www.w3.org", "")
+
+
+def test_pictures_turn_light_where_the_page_is_dark(found):
+    html = render_geometry(found.to_dict())
+    dark = html[html.index("prefers-color-scheme: dark") : html.index("</style>")]
+    for ink in set(re.findall(r'style="[^"]*stroke: (#[0-9a-f]{6})', html)) | {"#22272e"}:
+        assert f'[style*="stroke: {ink}"] {{ stroke: ' in dark, ink
 
 
 def test_histograms_are_densities(found):
