@@ -175,3 +175,8 @@ def test_two_captioners_are_compared_on_the_same_items(store, runs, tmp_path):
     files["C3"].write_text("\n".join(lines[1:]) + "\n")
     with pytest.raises(ValueError, match=r"is among the first captions and not among .*C3\.jsonl"):
         compare_items(found, files["C3"], Scoring())
+    files["C3"].write_text("\n".join([*lines, '{"id": "elsewhere", "caption": "a ring"}']) + "\n")
+    with pytest.raises(
+        ValueError, match=r"item elsewhere is among .*C3\.jsonl and not among the first captions"
+    ):
+        compare_items(found, files["C3"], Scoring())
