@@ -72,3 +72,28 @@ def test_a_bad_seed_is_named(run, name):
     code, out, err = run("theory", name, "--seed", -1)
     assert (code, out) == (2, "")
     assert "seed must be a whole number in [0, inf), got -1" in err
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (
+            ("gap-shift", "--modalities", "a", "b"),
+            "--modalities: expected embeddings of them first, got none",
+        ),
+        (
+            ("cone", "--dim", 16, "--constants", 0),
+            "constants must not hold 0 where all 16 dimensions are collapsed",
+        ),
+    ],
+)
+def test_what_cannot_be_simulated_is_named(run, words, message):
+    code, _, err = run("theory", *words)
+    assert (code, message in err) == (2, True), err
+
+
+def test_the_coldest_temperature_does_not_overflow(run):
+    code, out, err = run("theory", "stable-region", "--n", 8, "--dim", 16, "--temperatures", 0.0001, "--json")
+    assert (code, err) == (0, "")
+    angle = next(x for x in json.loads(out)["lines"] if x["name"].startswith("angle at"))
+    assert 30 < angle["measured"] < 120

@@ -86,7 +86,7 @@ def test_seeds():
         (lambda: cone(draws=0), "draws must be a whole number"),
         (
             lambda: cone(dim=4, constants=(0.0,)),
-            "constant must not be 0 where all 4 dimensions are collapsed",
+            "constants must not hold 0 where all 4 dimensions are collapsed",
         ),
         (
             lambda: expected_cosine(4, -1, constant=1.0),

@@ -1,5 +1,8 @@
 import importlib
+import io
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -119,6 +122,13 @@ def test_free_rows_keep_what_their_products_have_in_common():
     assert errors[1] == pytest.approx(errors[0] / 20, rel=0.2)
 
 
+@pytest.mark.parametrize("steps, fewer", [(150, 2), (50, 1), (149, 1), (20_000, 200)])
+def test_coarser_steps_go_as_far_in_all(steps, fewer):
+    coarse = OptimizationConfig(steps=steps, learning_rate=0.1).coarser(100)
+    assert coarse.steps == fewer
+    assert coarse.steps * coarse.learning_rate == pytest.approx(steps * 0.1)
+
+
 def test_coarser_steps_end_where_fine_ones_do():
     fine = OptimizationConfig(**(SMALL | {"steps": 2000}), learning_rate=0.6)
     coarse = fine.coarser(20)
@@ -157,7 +167,13 @@ def test_aligned_dimensions_and_what_the_others_have_of_variance():
     assert run["effective dimension of both after"].measured <= 257
 
 
-@pytest.mark.parametrize("more", [{}, {"learn_temperature": True, "learning_rate": 0.3}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"learn_temperature": True, "learning_rate": 0.3},
+        *({"reading": reading, "learning_rate": rate} for reading, rate in READINGS.items()),
+    ],
+)
 def test_a_killed_run_ends_in_the_same_bits(tmp_path, monkeypatch, more):
     config = OptimizationConfig(**(SMALL | {"learning_rate": 60.0} | more))
     alone = optimization(config)
@@ -181,11 +197,60 @@ def test_a_killed_run_ends_in_the_same_bits(tmp_path, monkeypatch, more):
     assert [file.name for file in path.parent.iterdir()] == ["run.npz"]
 
 
-def test_threads_do_not_change_a_bit(monkeypatch):
+@pytest.fixture
+def processors(monkeypatch):
+    """Blocks of few rows, on as many processors as one asks for."""
+    monkeypatch.setattr("isthmus.theory.optimization_descent._ROWS", 9)  # seven blocks of 60 rows
+
+    def ask(count):
+        monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(count)), raising=False)
+
+    return ask
+
+
+def test_threads_do_not_change_a_bit(processors):
     config = OptimizationConfig(**SMALL, learning_rate=60.0)
-    many = descend(config)
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0}, raising=False)
-    assert all((a == b).all() for a, b in zip(many[:2], descend(config)[:2], strict=True))
+    ends = []
+    for count in (1, 2, 3, 7):
+        processors(count)
+        ends.append(descend(config))
+    assert all((a == b).all() for end in ends[1:] for a, b in zip(ends[0][:2], end[:2], strict=True))
+
+
+@pytest.mark.parametrize("where", ["_exponentials", "_move_x", "_move_y", "_invert", "_turn"])
+def test_what_fails_in_one_thread_ends_all(processors, monkeypatch, where):
+    processors(3)
+    config = OptimizationConfig(**SMALL)
+    descent = Descent(*collapsed(60, dim=40, effective=(5, 9)), config)
+    whole = getattr(Descent, where)
+
+    def fails(self, *block):
+        if self.step == 2 and block in ((4,), ()):
+            raise MemoryError("none left")
+        return whole(self, *block)
+
+    monkeypatch.setattr(Descent, where, fails)
+    with pytest.raises(MemoryError, match="none left"):
+        descent.advance(5)
+    assert threading.active_count() == 1
+
+
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), KeyboardInterrupt()])
+def test_a_thread_that_never_begins_is_not_waited_for(processors, monkeypatch, error):
+    processors(2)
+    descent = Descent(*collapsed(60, dim=40, effective=(5, 9)), OptimizationConfig(**SMALL))
+    submit, begun = ThreadPoolExecutor.submit, []
+
+    def once(self, *task):
+        if begun:
+            raise error
+        begun.append(submit(self, *task))
+        return begun[0]
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", once)
+    with pytest.raises(type(error)):
+        descent.advance(3)
+    assert threading.active_count() == 1
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
@@ -193,7 +258,26 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     optimization(OptimizationConfig(**SMALL), checkpoint=path)
     with pytest.raises(ValueError, match=r"other settings: learning_rate is 0\.1 there and 0\.2 here"):
         optimization(OptimizationConfig(**SMALL, learning_rate=0.2), checkpoint=path)
-    for content in (b"", b"no archive", path.read_bytes()[:500]):
+    whole = path.read_bytes()
+    held = dict(np.load(path, allow_pickle=False))
+
+    def packed(**arrays):
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        return buffer.getvalue()
+
+    flat = io.BytesIO()
+    np.save(flat, np.zeros(3))
+    for content in (
+        b"",
+        b"no archive",
+        whole[:500],
+        flat.getvalue(),
+        packed(config=held["config"]),
+        packed(**held | {"config": np.array("[1]")}),
+        packed(**held | {"x": held["x"][1:]}),
+        packed(**held | {"curves": held["curves"][:, 1:]}),
+    ):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"run\.npz is not a checkpoint of an optimization"):
             optimization(OptimizationConfig(**SMALL), checkpoint=path)

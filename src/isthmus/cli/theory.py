@@ -118,7 +118,8 @@ class Descent:
         What is optimised: rows as drawn or of unit length, scaled in the forward pass; brought back to unit
         length after each step; or left to themselves.
     quick : bool
-        A hundred times fewer steps, each a hundred times longer: the same figures, in a minute.
+        A hundred times fewer steps, each a hundred times longer: the same figures, in a minute. With other
+        readings than scaled, the same to the first digit.
     seed : int
         Of the draw.
     """
@@ -375,6 +376,8 @@ def gap_shift(
 
     output.check()
     given: dict[str, Any] = {} if temperatures is None else {"temperatures": temperatures}
+    if x is None and (y is not None or modalities is not None):
+        raise ValueError("--modalities: expected embeddings of them first, got none")
     if x is not None:
         pairs = open_pairs(x, y, modalities=modalities)
         items = find_items(pairs.x, pairs.y, pairs.groups)

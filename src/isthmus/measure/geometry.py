@@ -189,7 +189,7 @@ def geometry(
         **_distributions(found, sums, figures, order, spans),
         cone_x=_cone(x, items.x_rows, spans[0], rng),
         cone_y=_cone(y, items.y_rows, spans[1], rng),
-        **_gap(figures, spans, x.shape[1]),
+        **_gap(figures, spans, sums.gap),
         **_shares(spans[0].mean - spans[1].mean),
         **_shape(x, y, rows, seed),
         spectrum_x=spans[0].spectrum,
@@ -250,16 +250,17 @@ def _distributions(
     }
 
 
-def _gap(figures: Replicates, spans: list[Span], dim: int) -> dict[str, Any]:
+def _gap(figures: Replicates, spans: list[Span], gap: np.ndarray) -> dict[str, Any]:
     """Figures of the gap that have intervals."""
 
     def single(figure: Figure, chance: float | None = None) -> Single:
         return Single(figure.value, chance, figure.low, figure.high)
 
-    ratios = [
-        None if figure is None else single(figure, span.spectrum.participation_ratio / dim)
-        for figure, span in zip((figures.ratio_x, figures.ratio_y), spans, strict=True)
-    ]
+    ratios = []
+    for figure, span in zip((figures.ratio_x, figures.ratio_y), spans, strict=True):
+        _, along = isotropic.orthogonality(span.mean, span.spectrum.variance, gap)
+        chance = span.spectrum.participation_ratio * along**2  # a direction's share of the whole, squared
+        ratios.append(None if figure is None else single(figure, chance))
     return {
         "gap_length_unbiased": single(figures.length),
         "constant_share": single(figures.constant_share),

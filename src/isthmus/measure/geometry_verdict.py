@@ -33,8 +33,8 @@ def verdicts(found: "GeometrySummary") -> tuple[Verdict, ...]:
     ===================== ============================== ==============================
     constant length       std <= 0.05 of the mean        <= 0.15
     constant direction    mean cosine >= 0.95            >= 0.5
-    orthogonal to x, to y interval below half of what a  interval below 1: less than
-                          direction at random would have the span's own directions
+    orthogonal to x, to y interval below half of what a  interval below that of a
+                          direction at random would have direction at random
     noise zero-mean       by construction, to 1e-9       never
     noise isotropic       participation ratio >= 0.9 dim >= 0.5 dim
     noise Gaussian        at most 0.10 of dimensions     at most 0.50
@@ -105,10 +105,12 @@ def _orthogonal(found: "GeometrySummary", name: Literal["x", "y"]) -> Verdict:
         return Verdict(
             part, "does not hold", missing or "its direction differs from third to third of the items"
         )
-    value, low, high, chance = ratio.value, ratio.low or 0.0, ratio.high or 0.0, ratio.isotropic or 1.0
+    spectrum = found.spectrum_x if name == "x" else found.spectrum_y
+    value, low, high = ratio.value, ratio.low or 0.0, ratio.high or 0.0
+    chance = spectrum.participation_ratio / found.dim  # of a direction at random
     return Verdict(
         part,
-        _word(high, chance / 2, 1),
+        _word(high, chance / 2, chance),
         f"along the gap {name} has {value:.3f} [{low:.3f}, {high:.3f}] of the variance along its span's own "
         f"directions, {value / chance:.2f} times that along a direction at random",
     )

@@ -191,9 +191,12 @@ def moments(x: Any) -> tuple[np.ndarray, np.ndarray]:
             scatter += unit.T @ unit
         return total, scatter
 
-    parts = list(in_threads(part, blocks(len(x), x.shape[1], _PART_ROWS)))
-    mean = sum(total for total, _ in parts) / len(x)
-    return mean, sum(scatter for _, scatter in parts) / len(x) - np.outer(mean, mean)
+    total, scatter = np.zeros(x.shape[1]), np.zeros((x.shape[1],) * 2)
+    for more, products in in_threads(part, blocks(len(x), x.shape[1], _PART_ROWS)):
+        total += more
+        scatter += products
+    mean = total / len(x)
+    return mean, scatter / len(x) - np.outer(mean, mean)
 
 
 def cosine_distance(cosine: Any) -> Any:

@@ -183,6 +183,8 @@ def _check(dim: int, collapsed: np.ndarray, constants: Sequence[float], n: int, 
         check_number(count, "collapsed", f"[0, {dim}]", integer=True)
     for value in constants:
         check_number(value, "constants", "(-inf, inf)")
+        if value == 0 and dim in collapsed:
+            raise ValueError(f"constants must not hold 0 where all {dim} dimensions are collapsed")
 
 
 def _collapse(rows: np.ndarray, collapsed: int, constant: float) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Barrier, BrokenBarrierError
 
 import numpy as np
@@ -90,7 +90,16 @@ class Descent:
         meetings = [Barrier(threads, action) for action in (self._invert, None, self._turn)]
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
             blocks = [range(first, len(self._blocks), threads) for first in range(threads)]
-            list(pool.map(lambda own: self._work(own, steps, meetings), blocks))
+            begun: list[Future[None]] = []
+            try:
+                for own in blocks:
+                    begun.append(pool.submit(self._work, own, steps, meetings))
+                for one in begun:
+                    one.result()
+            except BaseException:
+                if len(begun) < threads or any(one.cancel() for one in begun):
+                    _abort(meetings)  # who never begins would be waited for
+                raise
 
     @property
     def scale(self) -> float:
@@ -110,13 +119,12 @@ class Descent:
         except BrokenBarrierError:
             return  # the thread that left tells why
         except BaseException:
-            for meeting in meetings:
-                meeting.abort()  # nobody waits for this thread any more
+            _abort(meetings)  # nobody waits for this thread any more
             raise
 
     def _invert(self) -> None:
         """Sums of the exponentials are all there."""
-        if self._safe:
+        if self._large:
             self._softmaxes()
         else:
             np.reciprocal(self._columns.sum(axis=0), out=self._columns[0])
@@ -137,13 +145,13 @@ class Descent:
         self._scale = self.scale
         self._factor = self.config.learning_rate * self._scale / (2 * len(self.x))
         longest = 1.0 if self.config.scaled else float(self._length.max()) ** 2
-        self._safe = self._scale * longest + np.log(len(self.x)) > _LOG_FLOAT32
+        self._large = self._scale * longest + np.log(len(self.x)) > _LOG_FLOAT32
 
     def _exponentials(self, b: int) -> None:
         """Logits of a block of rows, unless these are too large their exponentials, and their sums."""
         rows, (u, v) = self._blocks[b], self._units[:2]
         e = np.matmul(u[rows] * np.float32(self._scale), v.T, out=self._weights[rows])  # (rows, n)
-        if not self._safe:
+        if not self._large:
             np.exp(e, out=e)
             np.sum(e, axis=1, out=self._rows[rows])
             np.sum(e, axis=0, out=self._columns[b])
@@ -160,7 +168,7 @@ class Descent:
     def _move_x(self, b: int) -> None:
         rows, v = self._blocks[b], self._units[1]
         w = self._weights[rows]
-        if not self._safe:
+        if not self._large:
             w *= np.add(self._rows[rows, None], self._columns[0], out=self._scratch[b])
         w[np.arange(len(w)), np.arange(rows.start, rows.stop)] -= 2
         self._slope[b] = self._move(0, self.x, rows, w @ v)
@@ -178,7 +186,10 @@ class Descent:
             gradient *= (self._factor / self._length[which, rows, None]).astype(np.float32)
         else:
             gradient *= np.float32(self._factor)
-        z[rows] -= gradient
+        part = z[rows]
+        part -= gradient
+        if self.config.reading == "renormalized":
+            part /= np.sqrt(np.einsum("nd,nd->n", part, part))[:, None]
         self._settle(which, z, rows, self._units[which + 2])
         return float(along.sum(dtype=np.float64))
 
@@ -187,8 +198,7 @@ class Descent:
         part = z[rows]
         length = np.sqrt(np.einsum("nd,nd->n", part, part))
         if self.config.reading == "renormalized":
-            part /= length[:, None]
-            length[:] = 1
+            length[:] = 1  # brought to it after each step; once more would change the last bits
         self._length[which, rows] = length
         np.divide(
             part,
@@ -196,3 +206,8 @@ class Descent:
             out=units[rows],
             casting="same_kind",
         )
+
+
+def _abort(meetings: list[Barrier]) -> None:
+    for meeting in meetings:
+        meeting.abort()

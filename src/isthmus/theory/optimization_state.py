@@ -83,12 +83,17 @@ def load(path: Path, descent: Descent) -> list[dict[str, float]]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             held = {name: archive[name] for name in archive.files}
         there = json.loads(str(held["config"]))
-    except (ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        points = [dict(zip(CURVES, map(float, point), strict=True)) for point in held["curves"]]
+        state = int(held["done"]), float(held["log_scale"])
+        here = descent.config.to_dict()
+        unlike = [name for name in sorted(here.keys() | there.keys()) if here.get(name) != there.get(name)]
+        for name, rows in (("x", descent.x), ("y", descent.y)):
+            if not unlike and held[name].shape != rows.shape:
+                raise ValueError(f"{name} must be {rows.shape}, is {held[name].shape}")
+    except (ValueError, TypeError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path} is not a checkpoint of an optimization ({error}): delete it to start afresh"
         ) from error
-    here = descent.config.to_dict()
-    unlike = [name for name in sorted(here.keys() | there.keys()) if here.get(name) != there.get(name)]
     if unlike:
         sides = "; ".join(
             f"{name} is {there.get(name)!r} there and {here.get(name)!r} here" for name in unlike
@@ -97,6 +102,6 @@ def load(path: Path, descent: Descent) -> list[dict[str, float]]:
             f"{path} is the checkpoint of other settings: {sides}. Delete it, or write somewhere else"
         )
     descent.x[:], descent.y[:] = held["x"], held["y"]
-    descent.step, descent.log_scale = int(held["done"]), float(held["log_scale"])
+    descent.step, descent.log_scale = state
     descent.refresh()
-    return [dict(zip(CURVES, map(float, point), strict=True)) for point in held["curves"]]
+    return points
