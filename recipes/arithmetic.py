@@ -35,7 +35,8 @@ from isthmus.evaluate.arithmetic import (
 )
 from isthmus.evaluate.arithmetic.fitting import embed_scenes
 from isthmus.evaluate.arithmetic.pairs import POINTS
-from isthmus.evaluate.arithmetic.tables import SHOWN, Sheet, sheets, weight_of
+from isthmus.evaluate.arithmetic.tables import SHOWN, Sheet, sheets
+from isthmus.evaluate.arithmetic.weighing import is_weight, weight_of
 from isthmus.report.drawing import (
     ACCENT,
     INK,
@@ -173,9 +174,7 @@ def _picture(result: ArithmeticResult) -> str:
             rows = [r for r in result.rows if (r.modality, r.kind, r.prompt) == (modality, "all", SHOWN)]
             methods = list(dict.fromkeys(row.method for row in rows))
             for method, colour in zip(methods, _COLOURS, strict=False):
-                mine = [
-                    r for r in rows if r.method == method and r.answer.split()[0] in ("arithmetic", "weight")
-                ]
+                mine = [r for r in rows if r.method == method and _weighed(r.answer)]
                 mine.sort(key=lambda row: weight_of(row.answer))
                 found = [row.figures["recall_at_1"] for row in mine]
                 axes.errorbar(
@@ -185,7 +184,7 @@ def _picture(result: ArithmeticResult) -> str:
                     fmt="o-", color=colour, capsize=2, markersize=4, label=method,
                 )  # fmt: skip
             axes.set_xscale("log", base=2)
-            weights = sorted({weight_of(row.answer) for row in rows})
+            weights = sorted({weight_of(row.answer) for row in rows if _weighed(row.answer)})
             axes.set_xticks(weights, [f"{weight:g}" for weight in weights])
             axes.set_title(f"{modality} and text", fontsize=12)
             axes.set_xlabel("weight of the texts")
@@ -196,6 +195,10 @@ def _picture(result: ArithmeticResult) -> str:
         )
         alt = "How often arithmetic finds the changed scene, by aligner and by the weight of the texts"
         return svg_file(inline_svg(figure, name="arithmetic", alt=alt))
+
+
+def _weighed(answer: str) -> bool:
+    return answer == "arithmetic" or is_weight(answer)
 
 
 def _write(path: Path, text: str) -> None:

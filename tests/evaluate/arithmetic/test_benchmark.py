@@ -19,9 +19,10 @@ from isthmus.evaluate.arithmetic import (
 )
 from isthmus.evaluate.arithmetic.editing import VALUES, key_of, kinds_shown, neighbours
 from isthmus.evaluate.arithmetic.queries import KINDS, draw_queries
-from isthmus.evaluate.arithmetic.result import ArithmeticResult, Tally
+from isthmus.evaluate.arithmetic.result import PAIRED, ArithmeticResult, Tally
 from isthmus.evaluate.arithmetic.scoring import facts_right
 from isthmus.evaluate.arithmetic.tables import sheets
+from isthmus.evaluate.arithmetic.weighing import choose_weights
 from isthmus.evaluate.world import shown
 from isthmus.measure.bootstrap import Figure
 from isthmus.sources.world import draw_scene, read_caption
@@ -197,13 +198,16 @@ def test_gains_are_paired_and_all_is_the_mean(see):
         assert row.queries == 8 * len(KINDS)
         kinds = [recall(found, kind, "phrase", method) for kind in KINDS]
         assert row.figures["recall_at_1"].value == pytest.approx(np.mean(kinds))
-        assert row.gains.get("raw", Figure(0, 0, 0)).value == pytest.approx(
-            row.figures["recall_at_1"].value - recall(found, "all", "phrase")
-        )
+        raw = found.row("image", "all", "phrase", "raw").figures
+        for name in PAIRED:
+            gain = row.gains["raw"][name].value if method != "raw" else 0
+            assert gain == pytest.approx(row.figures[name].value - raw[name].value)
         text = recall(found, "all", "phrase", method, "text")
-        assert row.gains["text"].value == pytest.approx(row.figures["recall_at_1"].value - text)
-        for figure in (*row.figures.values(), *row.gains.values()):
-            assert figure.low <= figure.value <= figure.high
+        assert row.gains["text"]["recall_at_1"].value == pytest.approx(
+            row.figures["recall_at_1"].value - text
+        )
+        for figures in (row.figures, *row.gains.values()):
+            assert all(figure.low <= figure.value <= figure.high for figure in figures.values())
     with pytest.raises(KeyError):
         found.row("image", "swap", "word", "raw")
 
@@ -220,10 +224,77 @@ def test_gains_are_over_the_same_queries():
             tally.add(("image", "add", "word", *name), query, {"recall_at_1": float(value)})
     found = ArithmeticResult.of(tally, encoder="e", options={})
     gains = found.row("image", "add", "word", "mine").gains
-    assert (gains["raw"].value, gains["text"].value) == (0.25, 0.5)
-    assert found.row("image", "add", "word", "raw").gains["text"].value == 0.5
+    assert (gains["raw"]["recall_at_1"].value, gains["text"]["recall_at_1"].value) == (0.25, 0.5)
+    assert found.row("image", "add", "word", "raw").gains["text"]["recall_at_1"].value == 0.5
     assert "raw" not in found.row("image", "add", "word", "raw").gains
     assert found.row("image", "add", "word", "mine", answer="text").gains == {}
+
+
+def test_what_is_right_on_the_same_queries_differs_by_nothing():
+    """Compared query by query, whatever the order, the interval is a point."""
+    tally, right = Tally(), [1.0, 0, 0, 1, 1, 0, 1, 0, 0, 0]
+    for name, order in (("raw", range(10)), ("mine", range(9, -1, -1))):
+        for query in order:
+            found = {"recall_at_1": right[query], "recall_at_10": 1.0 - (query % 3 == 0)}
+            tally.add(("image", "add", "word", name, "arithmetic"), query, found)
+    row = ArithmeticResult.of(tally, encoder="e", options={}).row("image", "add", "word", "mine")
+    assert row.gains["raw"] == {"recall_at_1": Figure(0, 0, 0), "recall_at_10": Figure(0, 0, 0)}
+    assert row.figures["recall_at_1"].low < 0.4 < row.figures["recall_at_1"].high
+
+
+def test_weight_is_chosen_on_the_other_seeds_and_over_all_kinds():
+    tally, rng = Tally(), np.random.default_rng(0)
+    answers, kinds = ("arithmetic", "weight 0.5", "weight 2"), ("add", "swap")
+    values = (rng.random((2, 3, 3, 2, 4)) < 0.5).astype(float)  # methods, answers, seeds, kinds, queries
+    for m, a, s, k, q in np.ndindex(values.shape):
+        key = ("image", kinds[k], "word", ("raw", "mine")[m], answers[a])
+        tally.add(key, (s, kinds[k], q), {"recall_at_1": values[m, a, s, k, q]})
+    choose_weights(tally)
+    found = ArithmeticResult.of(tally, encoder="e", options={})
+    order = [1, 0, 2]  # weights 0.5, 1 and 2: of equal ones the smallest
+    for m, method in enumerate(("raw", "mine")):
+        expected = []
+        for s in range(3):
+            others = [i for i in range(3) if i != s]
+            means = [values[m, a][others].mean() for a in order]
+            expected.append(values[m, order[int(np.argmax(means))], s])  # (kinds, queries)
+        assert recall(found, "all", "word", method, "chosen weight") == pytest.approx(np.mean(expected))
+        for k, kind in enumerate(kinds):
+            mine = np.mean([part[k] for part in expected])
+            assert recall(found, kind, "word", method, "chosen weight") == pytest.approx(mine)
+    gain = found.row("image", "all", "word", "mine", answer="chosen weight").gains["raw"]["recall_at_1"].value
+    assert gain == pytest.approx(
+        recall(found, "all", "word", "mine", "chosen weight")
+        - recall(found, "all", "word", "raw", "chosen weight")
+    )
+
+
+def test_one_seed_chooses_no_weight(see):
+    options = ArithmeticOptions(2, 500, (0,), ("image",), ("add",))
+    found = arithmetic_benchmark(see(0.0), {}, options=options)
+    assert "chosen weight" not in {row.answer for row in found.rows}
+    assert "chosen" not in sheets(found)[-1].markdown()
+
+
+def test_aligners_are_fitted_on_other_scenes_than_are_asked_about(see, monkeypatch):
+    encoder, seen = see(0.0), {}
+    for module in (fitting, benchmark):
+        embed, kept = module.embed_scenes, seen.setdefault(module.__name__, set())
+
+        def record(encoder, scenes, modality, embed=embed, kept=kept):
+            kept.update(scene.index for scene in scenes)
+            return embed(encoder, scenes, modality)
+
+        monkeypatch.setattr(module, "embed_scenes", record)
+    aligners = fit_aligners(encoder, ["collapse"], modalities=["image"], pairs=60)
+    arithmetic_benchmark(encoder, aligners, options=ArithmeticOptions(2, 500, (0, 3), ("image",), ("add",)))
+    fitted, asked = (seen[module.__name__] for module in (fitting, benchmark))
+    assert fitted == set(range(SPLITS["train"], SPLITS["train"] + 60))
+    later = sorted(SPLITS.values())
+    ends = {name: min([at for at in later if at > SPLITS[name]], default=np.inf) for name in SPLITS}
+    assert max(fitted) < ends["train"]
+    assert all(SPLITS["test"] <= index < ends["test"] for index in asked)
+    assert not fitted & asked
 
 
 def test_tables_and_json_hold_what_was_found(see):
@@ -233,7 +304,7 @@ def test_tables_and_json_hold_what_was_found(see):
     assert told["options"]["queries"] == 3
     assert len(told["rows"]) == len(found.rows)
     assert told["rows"][0]["recall_at_1"] == found.rows[0].figures["recall_at_1"]._asdict()
-    overview, kinds, wordings, weights = (sheet.markdown() for sheet in sheets(found))
+    overview, kinds, wordings, weights = (sheet.markdown() for sheet in sheets(found))  # raw: no differences
     figure = found.row("image", "all", "phrase", "raw").figures["recall_at_1"]
     cell = f"{100 * figure.value:.0f} ({100 * figure.low:.0f} to {100 * figure.high:.0f})"
     assert f"| raw | {cell} |" in overview
@@ -243,6 +314,30 @@ def test_tables_and_json_hold_what_was_found(see):
     assert "|  | 0.25 | 0.5 | 1 | 2 |" in weights
     Console(file=(out := io.StringIO()), width=200).print(found)
     assert cell in out.getvalue()
+
+
+def test_tables_of_differences_and_of_the_chosen_weight(see):
+    encoder = see(1.0)
+    aligners = fit_aligners(encoder, ["collapse", "linear"], modalities=["image"], pairs=60)
+    found = arithmetic_benchmark(
+        encoder, aligners, options=ArithmeticOptions(4, 500, (0, 3), ("image",), ("add", "change"))
+    )
+    tables = {sheet.title: sheet for sheet in sheets(found)}
+    table = tables["image: more than raw on the same queries, worded as a phrase"]
+    operand = "R@1, operand among the candidates"
+    assert table.heads == ("", "R@1", "R@10", operand, "R@1, change", "R@1, add")
+    assert [row[0] for row in table.rows] == ["collapse", "linear"]
+    every, add = (found.row("image", kind, "phrase", "linear").gains["raw"] for kind in ("all", "add"))
+    for cell, figure in zip(
+        table.rows[1][1:4] + table.rows[1][5:], (*every.values(), add["recall_at_1"]), strict=True
+    ):
+        assert cell == f"{100 * figure.value:+.0f} ({100 * figure.low:+.0f} to {100 * figure.high:+.0f})"
+    weights = tables["image: R@1 over all queries, by what the texts are multiplied with"]
+    assert weights.heads[-3:] == ("2", "chosen on the other seeds", "more than raw, both chosen")
+    row = found.row("image", "all", "phrase", "linear", answer="chosen weight")
+    assert weights.rows[2][-2].startswith(f"{100 * row.figures['recall_at_1'].value:.0f} (")
+    assert weights.rows[2][-1].startswith(f"{100 * row.gains['raw']['recall_at_1'].value:+.0f} (")
+    assert weights.rows[0][-1] == ""
 
 
 def test_progress_and_determinism(see):

@@ -32,6 +32,12 @@ def test_mapping_comes_first():
     assert at[0] == unit_rows(ROWS[:, :2])[:, 0].argmax()
 
 
+def test_of_rows_equally_near_the_first_comes_first():
+    rows = np.tile([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]], (100, 1))
+    at, _ = nearest(np.array([1.0, 0.0]), rows, top=250)
+    assert at.tolist() == [*range(0, 300, 3), *range(2, 300, 3), *range(1, 150, 3)]
+
+
 def test_limits_and_errors():
     at, cosines = nearest(ROWS[3], ROWS, top=99, excluded=[0, 0, 1])
     assert (len(at), at[0], cosines[0]) == (48, 3, 1.0)

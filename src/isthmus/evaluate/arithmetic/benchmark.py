@@ -15,6 +15,7 @@ from isthmus.evaluate.arithmetic.fitting import Aligners, embed_scenes
 from isthmus.evaluate.arithmetic.queries import KINDS, Query, draw_queries
 from isthmus.evaluate.arithmetic.result import ArithmeticResult, Tally
 from isthmus.evaluate.arithmetic.scoring import Right, facts_right
+from isthmus.evaluate.arithmetic.weighing import choose_weights
 from isthmus.sources.world import Scene, draw_scene
 from isthmus.sources.world.source import SPLITS
 
@@ -130,6 +131,7 @@ def arithmetic_benchmark(
         stage = _Stage.embed(encoder, modality, seed=seed, options=options)
         for name, aligner in {"raw": None, **aligners.get(modality, {})}.items():
             _ask(stage, name, aligner, tally)
+    choose_weights(tally)
     return ArithmeticResult.of(tally, encoder=f"{encoder.name} {encoder.revision}", options=vars(options))
 
 

@@ -16,7 +16,9 @@ FIGURES = {
     "changed": "share of the changed facts that are right",
     "kept": "share of the kept facts that are right",
 }
+PAIRED = ("recall_at_1", "recall_at_10", "recall_at_1_with_operand")  # compared query by query
 ALL = "all"  # kinds together
+CHOSEN = "chosen weight"  # of the texts: the best on the queries of the other seeds
 Key = tuple[str, str, str, str, str]  # modality, kind, prompt, method, answer
 
 
@@ -54,15 +56,18 @@ class Row:
     kind: str  # of the queries, or "all"
     prompt: str  # how the change is put into words; "" where no words are used
     method: str  # "raw", or the aligner
-    answer: str  # "arithmetic"; "weight 2" of the texts; "image" or "text" alone
+    answer: str  # "arithmetic"; "weight 2" of the texts; "chosen weight"; "image" or "text" alone
     queries: int
     figures: dict[str, Figure]  # as in FIGURES
-    gains: dict[str, Figure] = field(default_factory=dict)  # in R@1: over what, query by query
+    gains: dict[str, dict[str, Figure]] = field(default_factory=dict)  # over what, and in which of PAIRED
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it, ready for JSON."""
         told = {k: v for k, v in asdict(self).items() if k not in ("figures", "gains")}
-        gains = {name: figure._asdict() for name, figure in self.gains.items()}
+        gains = {
+            over: {name: figure._asdict() for name, figure in figures.items()}
+            for over, figures in self.gains.items()
+        }
         return told | {name: figure._asdict() for name, figure in self.figures.items()} | {"gains": gains}
 
 
@@ -131,21 +136,25 @@ def _row(key: Key, queries: Mapping[Hashable, Mapping[str, float]], found: Mappi
 
 def _gains(
     key: Key, queries: Mapping[Hashable, Mapping[str, float]], found: Mapping[Key, Any]
-) -> dict[str, Figure]:
-    """Compare R@1 of arithmetic, on the same queries, with raw arithmetic and with the text alone."""
+) -> dict[str, dict[str, Figure]]:
+    """Compare arithmetic, on the same queries, with raw arithmetic and with the text alone."""
     modality, kind, prompt, method, answer = key
-    if answer != "arithmetic":
+    if answer not in ("arithmetic", CHOSEN):
         return {}
     others = {
         "raw": (modality, kind, prompt, "raw", answer),
         "text": (modality, kind, prompt, method, "text"),
     }
-    boot, mine = _bootstrap(len(queries)), _values(queries, "recall_at_1")
-    gains = {}
-    for name, other in others.items():
-        if other in found and not (name == method == "raw"):
-            theirs = np.array([found[other][query]["recall_at_1"] for query in queries])
-            gains[name] = boot.figure(boot.mean(mine - theirs))
+    boot = _bootstrap(len(queries))
+    gains: dict[str, dict[str, Figure]] = {}
+    for over, other in others.items():
+        if other in found and not (over == method == "raw"):
+            theirs = {query: found[other][query] for query in queries}
+            gains[over] = {
+                name: boot.figure(boot.mean(_values(queries, name) - _values(theirs, name)))
+                for name in PAIRED
+                if name in next(iter(queries.values()))
+            }
     return gains
 
 

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from isthmus.evaluate.arithmetic.queries import KINDS, PROMPTS
-from isthmus.evaluate.arithmetic.result import ALL, ArithmeticResult, Row
+from isthmus.evaluate.arithmetic.result import ALL, CHOSEN, ArithmeticResult, Row
+from isthmus.evaluate.arithmetic.weighing import is_weight, weight_of
 from isthmus.measure.bootstrap import Figure
 
 SHOWN = (
     "phrase"  # the wording that all kinds of query have, and that tables are of where they do not compare it
 )
+_OPERAND = "R@1, operand among the candidates"
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def sheets(result: ArithmeticResult) -> list[Sheet]:
     Returns
     -------
     list of Sheet
-        What each aligner does, by modality; by kind of query; by wording; and by the weight of the texts.
+        What each aligner does, by modality; by kind of query; less what raw does on the same queries; by
+        wording; and by the weight of the texts.
 
     Examples
     --------
@@ -72,50 +75,23 @@ def sheets(result: ArithmeticResult) -> list[Sheet]:
         of_it = [row for row in result.rows if row.modality == modality]
         methods = list(dict.fromkeys(row.method for row in of_it))
         look = _Look(of_it)
+        kinds = [kind for kind in KINDS if any(row.kind == kind for row in of_it)]
         found.append(_overview(modality, methods, look))
         found.append(
             _recalls(
                 f"{modality}: R@1 by kind of query, worded as a {SHOWN}",
-                [kind for kind in KINDS if any(row.kind == kind for row in of_it)],
+                kinds,
                 methods,
                 lambda method, kind, look=look: look(kind, SHOWN, method),
             )
         )
+        if len(methods) > 1:
+            found.append(_differences(modality, kinds, methods, look))
         found.append(_wordings(modality, of_it, look))
-        answers = [a for a in dict.fromkeys(r.answer for r in of_it) if a.startswith("weight")]
-        weights = sorted([*answers, "arithmetic"], key=weight_of)
+        answers = [answer for answer in dict.fromkeys(row.answer for row in of_it) if is_weight(answer)]
         if answers:
-            found.append(
-                _recalls(
-                    f"{modality}: R@1 over all queries, by what the texts are multiplied with",
-                    weights,
-                    methods,
-                    lambda method, answer, look=look: look(ALL, SHOWN, method, answer),
-                    heads=[f"{weight_of(answer):g}" for answer in weights],
-                )
-            )
+            found.append(_weights(modality, answers, methods, look))
     return found
-
-
-def weight_of(answer: str) -> float:
-    """Return what the texts were multiplied with.
-
-    Parameters
-    ----------
-    answer : str
-        "arithmetic", or "weight " and a number.
-
-    Returns
-    -------
-    float
-        1 for "arithmetic".
-
-    Examples
-    --------
-    >>> weight_of("weight 0.5"), weight_of("arithmetic")
-    (0.5, 1.0)
-    """
-    return float(answer.removeprefix("weight ")) if answer.startswith("weight") else 1.0
 
 
 class _Look:
@@ -134,21 +110,31 @@ def _overview(modality: str, methods: list[str], look: _Look) -> Sheet:
     for method in methods:
         row = look(ALL, SHOWN, method)
         assert row is not None
-        lines.append((method, *_figures(row), _gain(row.gains.get("raw"))))
+        lines.append((method, *_figures(row)))
     for answer, name in (("text", "the text alone"), ("image", f"the {modality}'s neighbours")):
         rows = [look(ALL, SHOWN if answer == "text" else "", method, answer) for method in methods]
         best = max((row for row in rows if row), key=lambda row: row.figures["recall_at_1"].value)
-        lines.append((f"{name} (best: {best.method})", *_figures(best), ""))
-    heads = (
-        "",
-        "R@1",
-        "R@10",
-        "R@1, operand among the candidates",
-        "changed facts",
-        "kept facts",
-        "R@1 over raw",
-    )
+        lines.append((f"{name} (best: {best.method})", *_figures(best)))
+    heads = ("", "R@1", "R@10", _OPERAND, "changed facts", "kept facts")
     return Sheet(f"{modality}: all queries, worded as a {SHOWN}", heads, tuple(lines))
+
+
+def _differences(modality: str, kinds: list[str], methods: list[str], look: _Look) -> Sheet:
+    """Show what each aligner finds more than raw does, query by query: over all of them, and R@1 by kind."""
+    lines = []
+    for method in methods:
+        if method == "raw":
+            continue
+        over_all = _over_raw(look(ALL, SHOWN, method))
+        by_kind = (_over_raw(look(kind, SHOWN, method)).get("recall_at_1") for kind in kinds)
+        figures = (over_all.get(name) for name in ("recall_at_1", "recall_at_10", "recall_at_1_with_operand"))
+        lines.append((method, *(_gain(figure) for figure in (*figures, *by_kind))))
+    heads = ("", "R@1", "R@10", _OPERAND, *(f"R@1, {kind}" for kind in kinds))
+    return Sheet(f"{modality}: more than raw on the same queries, worded as a {SHOWN}", heads, tuple(lines))
+
+
+def _over_raw(row: Row | None) -> dict[str, Figure]:
+    return {} if row is None else row.gains.get("raw", {})
 
 
 def _figures(row: Row) -> list[str]:
@@ -157,16 +143,28 @@ def _figures(row: Row) -> list[str]:
 
 
 def _recalls(
-    title: str,
-    columns: list[str],
-    methods: list[str],
-    find: Callable[[str, str], Row | None],
-    *,
-    heads: list[str] | None = None,
+    title: str, columns: list[str], methods: list[str], find: Callable[[str, str], Row | None]
 ) -> Sheet:
     """Show R@1 by aligner and something else."""
     rows = [(m, *(_recall(find(m, column)) for column in columns)) for m in methods]
-    return Sheet(title, ("", *(heads or columns)), tuple(rows))
+    return Sheet(title, ("", *columns), tuple(rows))
+
+
+def _weights(modality: str, answers: list[str], methods: list[str], look: _Look) -> Sheet:
+    """Show R@1 by aligner and weight of the texts, and at the one chosen on the other seeds."""
+    columns = sorted([*answers, "arithmetic"], key=weight_of)
+    chosen = [look(ALL, SHOWN, method, CHOSEN) for method in methods]
+    rows = [(m, *(_recall(look(ALL, SHOWN, m, column)) for column in columns)) for m in methods]
+    heads = ("", *(f"{weight_of(answer):g}" for answer in columns))
+    if any(chosen):
+        rows = [
+            (*row, _recall(best), _gain(_over_raw(best).get("recall_at_1")))
+            for row, best in zip(rows, chosen, strict=True)
+        ]
+        heads = (*heads, "chosen on the other seeds", "more than raw, both chosen")
+    return Sheet(
+        f"{modality}: R@1 over all queries, by what the texts are multiplied with", heads, tuple(rows)
+    )
 
 
 def _wordings(modality: str, of_it: list[Row], look: _Look) -> Sheet:
