@@ -132,7 +132,9 @@ def test_threshold_is_the_inverse_of_the_probability(method):
             assert found.probability(at + 1e-9, prior=prior) >= probability - 1e-6
             assert found.probability(at - 1e-6, prior=prior) < probability
     assert found.threshold_at(probability=0.001) == -np.inf
-    with pytest.raises(ValueError, match=r"probability of at most 0\.0\d+ is reached at a prior of 0\.0001"):
+    with pytest.raises(
+        ValueError, match=r"probability of at most 0\.0\d+ is reached at a prior of 0\.0001, got 0\.5"
+    ):
         found.threshold_at(probability=0.5, prior=0.0001)
 
 

@@ -213,6 +213,83 @@ def test_clip_retrievals_layout_is_mapped_whole(run, arrays, aligner, tmp_path):
     assert code == 0, err
 
 
+@pytest.fixture
+def swapped(run, arrays, tmp_path):
+    """An aligner of texts and images, which its file does not tell."""
+    for name, rows in zip("xy", arrays, strict=False):
+        np.save(tmp_path / f"{name}.npy", rows)
+    words = (tmp_path / "y.npy", tmp_path / "x.npy", "--aligner", "linear")
+    assert run("align", *words, "--out", tmp_path / "swapped.safetensors")[0] == 0
+    return tmp_path / "swapped.safetensors"
+
+
+def test_which_modality_is_x_must_be_told_where_nobody_knows(run, arrays, store, swapped, tmp_path):
+    folder = clip_retrieval(tmp_path / "index", arrays)
+    for place in (folder, store):
+        code, _, err = run("apply", swapped, place, "--out", tmp_path / "new")
+        assert code == 2
+        assert "does not tell which modalities it was fitted on" in err
+        assert "has image, text" in err
+        assert "expected --fitted-on with the names of x and y" in err
+        assert not (tmp_path / "new").exists()
+    words = ("--fitted-on", "text", "image", "--out", tmp_path / "aligned")
+    code, _, err = run("apply", swapped, folder, *words)
+    assert code == 0, err
+    fitted = load_aligner(swapped)
+    found = open_pairs(tmp_path / "aligned")
+    expected = (
+        fitted.transform_y(arrays[0].astype(np.float16)),
+        fitted.transform(arrays[1].astype(np.float16)),
+    )
+    for rows, wanted in zip((found.x, found.y), expected, strict=True):
+        assert np.asarray(rows, np.float32) == pytest.approx(wanted, abs=2e-3)
+    code, _, err = run("apply", swapped, folder / "text_emb", "--out", tmp_path / "one")
+    assert (code, "give --modality x or --modality y" in err) == (2, True)
+    words = ("--fitted-on", "text", "image", "--out", tmp_path / "one")
+    code, _, err = run("apply", swapped, folder / "text_emb", *words)
+    assert (code, "as x:" in err) == (0, True)
+
+
+def test_fitted_on_is_not_other_than_what_the_file_tells(run, store, aligner, tmp_path):
+    words = ("apply", aligner, store, "--out", tmp_path / "new", "--fitted-on")
+    code, _, err = run(*words, "text", "image")
+    assert (code, "--fitted-on is text image, " in err, "was fitted on image by" in err) == (2, True, True)
+    code, _, err = run(*words, "text")
+    assert (code, "takes two different modalities, x then y, got text" in err) == (2, True)
+    assert run(*words, "image", "text")[0] == 0
+
+
+def test_a_folders_name_tells_its_modality(run, arrays, aligner, tmp_path):
+    folder, fitted = clip_retrieval(tmp_path / "index", arrays), load_aligner(aligner)
+    code, _, err = run("apply", aligner, folder / "text_emb", "--out", tmp_path / "text")
+    assert (code, "200 rows, as y: " in err) == (0, True), err
+    rows = np.asarray(open_embeddings(tmp_path / "text"), np.float32)
+    assert rows == pytest.approx(fitted.transform_y(arrays[1].astype(np.float16)), abs=2e-3)
+    shard = folder / "text_emb" / "text_emb_1.npy"
+    code, _, err = run("apply", aligner, shard, "--out", tmp_path / "shard.npy")
+    assert (code, "80 rows, as y: " in err) == (0, True), err
+    (folder / "text_emb").rename(folder / "audio_emb")
+    code, _, err = run("apply", aligner, folder / "audio_emb", "--out", tmp_path / "audio")
+    assert (code, "audio_emb is audio: expected embeddings like" in err) == (2, True)
+
+
+def test_modalities_of_unequal_counts_are_refused(run, arrays, aligner, tmp_path):
+    folder = clip_retrieval(tmp_path / "index", arrays)
+    (folder / "text_emb" / "text_emb_1.npy").unlink()
+    code, _, err = run("apply", aligner, folder, "--out", tmp_path / "new")
+    assert (code, "found 200 in img_emb, 120 in text_emb" in err) == (2, True)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("source, out", [("index", "index/new"), ("index/img_emb", "index/img_emb/a/new")])
+def test_nothing_is_written_into_what_is_read(run, arrays, aligner, tmp_path, source, out):
+    folder = clip_retrieval(tmp_path / "index", arrays)
+    (folder / "img_emb" / "a").mkdir()
+    code, _, err = run("apply", aligner, tmp_path / source, "--out", tmp_path / out)
+    assert (code, "which is read: write elsewhere" in err) == (2, True)
+    assert not (tmp_path / f"{out}.partial").exists()
+
+
 def test_a_folder_of_one_modality(run, arrays, aligner, tmp_path):
     folder = clip_retrieval(tmp_path / "index", arrays)
     (folder / "text_emb").rename(tmp_path / "elsewhere")
@@ -240,7 +317,8 @@ def test_parquet_keeps_its_other_columns(run, arrays, aligner, tmp_path, fixed):
 def test_an_aligner_that_changes_the_width(run, store, arrays, tmp_path):
     fitted = make_aligner("cca", components=5).fit(*arrays[:2])
     save_aligner(fitted, tmp_path / "cca.safetensors")
-    assert run("apply", tmp_path / "cca.safetensors", store, "--out", tmp_path / "aligned")[0] == 0
+    words = ("apply", tmp_path / "cca.safetensors", store, "--out", tmp_path / "aligned")
+    assert run(*words, "--fitted-on", "image", "text")[0] == 0
     assert Store.open(tmp_path / "aligned")["text"].shape == (200, 5)
 
 
@@ -298,5 +376,10 @@ def test_card_tells_what_the_file_does(run, store, tmp_path):
         assert f"| {before} | {after} |" in card
     assert "asked for: 0.5." in card
     assert "collapsed" not in card
+    (tmp_path / "a.safetensors").unlink()
+    code, _, err = run("align", store, "--out", tmp_path / "a.safetensors", "--card", tmp_path / "a.md")
+    assert (code, "a.md exists: remove it, or write elsewhere" in err) == (2, True)
+    assert (tmp_path / "a.md").read_text() == card
+    assert not (tmp_path / "a.safetensors").exists()
     code, _, err = run("align", store, "--out", tmp_path / "a.safetensors", "--card", tmp_path / "a.txt")
     assert (code, "a.txt must end in .md" in err) == (2, True)

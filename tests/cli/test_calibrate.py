@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from isthmus.align import load_aligner
+from isthmus.align import load_aligner, save_aligner
 from isthmus.align.calibration import MatchCalibrator
 from isthmus.align.calibration_files import load_calibrator, read_calibrated_on
 from isthmus.evaluate.reliability import held_out_reliability
@@ -71,6 +71,10 @@ def test_pairs_are_scored(run, files, arrays, query):
     expected = load_calibrator(files / "c.safetensors").predict_proba(*arrays[:2])[:, 1]
     assert p.dtype == np.float32
     assert p == pytest.approx(expected, abs=1e-6)
+    again = ("calibrate", "score", files / "c.safetensors", *words, "--out", files / "x.npy")
+    code, _, err = run(*again)  # its own input
+    assert (code, "x.npy exists: remove it, or write elsewhere" in err) == (2, True)
+    assert (np.load(files / "x.npy") == arrays[0]).all()
     code, out, _ = run("calibrate", "score", files / "c.safetensors", *words, "--prior", 0.01)
     odds = expected / (1 - expected) / 99
     assert np.array(out.split(), float) == pytest.approx(odds / (1 + odds), rel=1e-4)
@@ -130,12 +134,35 @@ def test_another_encoders_embeddings_are_refused(run, arrays, tmp_path):
     assert not (tmp_path / "d.safetensors").exists()
 
 
+def test_what_tells_its_items_otherwise_may_have_learned_from_these_pairs(run, files, arrays):
+    """Of items named by their rows, seen or not, and of an aligner that tells none."""
+    words, out = (files / "x.npy", files / "y.npy"), files / "c.safetensors"
+    aligner = files / "a.safetensors"
+    assert run("align", *words, "--aligner", "collapse", "--out", aligner)[0] == 0
+    code, _, err = run("calibrate", *words, "--aligner", aligner, "--out", out)
+    assert (code, "was fitted on 60 of these 60 items" in err) == (0, True)
+    refitted = load_calibrator(out)
+    fitted = load_aligner(aligner)
+    expected = MatchCalibrator().fit(*arrays[:2], aligner=fitted)
+    at = np.linspace(-1, 1, 50)
+    assert refitted.weigh(at) == pytest.approx(expected.weigh(at), abs=1e-6)
+    assert not np.allclose(
+        refitted.weigh(at), MatchCalibrator().fit(*fitted.transform(*arrays[:2])).weigh(at)
+    )
+    save_aligner(fitted, files / "silent.safetensors")
+    code, _, err = run("calibrate", *words, "--aligner", files / "silent.safetensors", "--out", out)
+    assert (code, "does not tell what it was fitted on" in err) == (0, True)
+    assert load_calibrator(out).weigh(at) == pytest.approx(refitted.weigh(at), abs=1e-6)
+
+
 @pytest.mark.parametrize(
     "words, message",
     [
         (("x.npy", "y.npy", "--out", "c.txt"), "c.txt must end in .safetensors"),
         (("x.npy", "y.npy", "--out", "c.safetensors", "--report", "r.html"), "r.html must end in .svg"),
         (("x.npy", "y.npy", "--out", "c.safetensors", "--prior", "1"), "prior must be a number in (0, 1)"),
+        (("none.npy", "--out", "c.safetensors", "--prior", "0"), "isthmus: prior must be a number in (0, 1)"),
+        (("none.npy", "--out", "c.safetensors", "--seed", "-1"), "seed must be a whole number in [0, inf), "),
         (("x.npy", "y.npy", "--out", "c.safetensors", "--aligner", "no.safetensors"), "no such file: no.saf"),
         (("x.npy", "y.npy", "--out", "a.safetensors"), "a.safetensors holds no calibrator"),
         (("score", "a.safetensors", "x.npy", "y.npy"), "a.safetensors holds no calibrator"),

@@ -37,6 +37,12 @@ def test_card_beside_the_file(run, aligner, tmp_path):  # noqa: F811
     words = ("export", aligner, "--out", tmp_path / "x.onnx", "--card", tmp_path / "card.md")
     assert run(*words)[0] == 0
     assert (tmp_path / "card.md").read_text().startswith("# a.safetensors\n")
+    (tmp_path / "card.md").write_text("mine")
+    words = ("export", aligner, "--out", tmp_path / "y.onnx", "--card", tmp_path / "card.md")
+    code, _, err = run(*words)
+    assert (code, "card.md exists: remove it, or write elsewhere" in err) == (2, True)
+    assert (tmp_path / "card.md").read_text() == "mine"
+    assert not (tmp_path / "y.onnx").exists()
 
 
 @pytest.mark.parametrize(

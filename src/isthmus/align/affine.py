@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from isthmus.align.blockwise import map_blocks
 from isthmus.checks import check_matrix, check_pairs, check_rows
@@ -89,10 +89,7 @@ class PairedAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         """Map unit rows (n, dim) of one modality; the caller scales the result."""
 
     def _check_fit(self, X: Any, Y: Any) -> tuple[Any, Any]:
-        X = self._check(X, reset=True)
-        if _is_lazy(Y):
-            return check_pairs(X, Y, ("X", "Y"))
-        return check_pairs(X, validate_data(self, Y, reset=False, dtype=_FLOATS), ("X", "Y"))
+        return check_pairs(self._check(X, reset=True), check_second(Y), ("X", "Y"))
 
     def _check(self, X: Any, reset: bool) -> Any:
         if not _is_lazy(X):
@@ -102,6 +99,11 @@ class PairedAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             )
         return validate_data(self, X, reset=reset, skip_check_array=True)
 
+    def _check_known(self, rows: Any, modality: str) -> Any:
+        if modality == "x":
+            return self._check(rows, reset=False)
+        return check_second(rows, self.n_features_in_)
+
     def _map_into(self, out: np.ndarray, rows: np.ndarray, scale: np.ndarray, modality: str) -> None:
         """Write into `out` (n, dim_out) the map of ``rows * scale``, which are of unit length."""
         out[:] = self._map(rows * scale, modality)
@@ -109,7 +111,7 @@ class PairedAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     def _transform(self, rows: Any, modality: str) -> np.ndarray:
         if not self._is_plain(rows):
             check_is_fitted(self)
-            rows = check_matrix(self._check(rows, reset=False), modality.upper())
+            rows = check_matrix(self._check_known(rows, modality), modality.upper())
         out = np.empty(
             (len(rows), self._n_features_out), np.float64 if rows.dtype == np.float64 else np.float32
         )
@@ -118,7 +120,7 @@ class PairedAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             self._map_into(to, part, scale, modality)
 
         def refuse() -> None:
-            self._check(rows, reset=False)
+            self._check_known(rows, modality)
             check_rows(rows, modality.upper())
 
         map_blocks(rows, out, mapped, refuse=refuse)
@@ -206,6 +208,40 @@ class MomentAligner(AffineAligner):
     @abstractmethod
     def _solve(self, statistics: GapStatistics) -> None:
         """Set matrices and offsets from the means and covariances of unit rows."""
+
+
+def check_second(rows: Any, dim: int | None = None) -> Any:
+    """Return rows of the second modality checked as scikit-learn does X, but called Y in an error.
+
+    Parameters
+    ----------
+    rows : array-like of shape (n, dim)
+        What is on disk or in half precision stays as it is.
+    dim : int, optional
+        The width that it must have.
+
+    Returns
+    -------
+    array of shape (n, dim)
+        float32 or float64, unless it stayed as it was.
+
+    Raises
+    ------
+    ValueError
+        It is no such array, holds NaN or infinity, or is of another width.
+
+    Examples
+    --------
+    >>> check_second([[1.0, 2.0]], 3)
+    Traceback (most recent call last):
+    ...
+    ValueError: Y must have dim 3, got dim 2
+    """
+    if not _is_lazy(rows):
+        rows = check_array(rows, dtype=_FLOATS, input_name="Y")
+    if dim is not None and rows.shape[1] != dim:
+        raise ValueError(f"Y must have dim {dim}, got dim {rows.shape[1]}")
+    return rows
 
 
 def _is_lazy(rows: Any) -> bool:

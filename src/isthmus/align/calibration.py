@@ -7,7 +7,7 @@ from scipy.special import expit, logit
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from isthmus.align.affine import PairedAligner, _is_lazy
+from isthmus.align.affine import PairedAligner, _is_lazy, check_second
 from isthmus.align.evidence import check_scores, isotonic, logistic
 from isthmus.align.matching import FOLDS, collect_trials, cosines, mapped, standing
 from isthmus.checks import check_embeddings, check_number, check_pairs, unit_rows
@@ -130,7 +130,7 @@ class MatchCalibrator(BaseEstimator):
             The pairs are bad, an option is out of range, or "logistic" finds matches no nearer than
             mismatches.
         """
-        self._check_options()
+        self.check_options()
         X, Y = self._check_pairs(X, Y, reset=True)
         items = find_items(X, Y, groups)
         folds = max(2, min(FOLDS, items.count // 2)) if aligner is not None and again else 1
@@ -151,6 +151,16 @@ class MatchCalibrator(BaseEstimator):
             rows = np.sort(rng.choice(len(X), min(self.background, len(X)), replace=False))
             self.background_ = mapped(aligner, X[rows], Y[rows])[self.per_query == "x"]
         return self
+
+    def check_options(self) -> None:
+        """Raise ValueError, as `fit` does before it looks at any row, if an option is out of range."""
+        if self.method not in ("isotonic", "logistic"):
+            raise ValueError(f"method must be isotonic or logistic, got {self.method!r}")
+        if self.per_query not in (False, "x", "y"):
+            raise ValueError(f"per_query must be False, x or y, got {self.per_query!r}")
+        self._prior(None)
+        check_number(self.background, "background", "[2, inf)", integer=True)
+        check_number(self.seed, "seed", "[0, inf)", integer=True)
 
     def fit_scores(self, scores: Any, match: Any) -> Self:
         """Learn from scores alone, such as those of judged search results.
@@ -178,7 +188,7 @@ class MatchCalibrator(BaseEstimator):
         >>> found.probability([0.2, 0.3, 0.9]).round(2)
         array([0.5 , 0.5 , 0.67])
         """
-        self._check_options()
+        self.check_options()
         scores, match = check_scores(scores, "scores"), np.asarray(match)
         if match.dtype != bool or match.shape != scores.shape or scores.ndim != 1:
             raise ValueError(
@@ -326,7 +336,7 @@ class MatchCalibrator(BaseEstimator):
         prior = self._prior(prior)
         if probability is not None:
             check_number(probability, "probability", _OPEN)
-            threshold = self._reaching(float(logit(probability) - logit(prior)), prior)
+            threshold = self._reaching(probability, prior)
         else:
             check_number(precision, "precision", _OPEN)
             right = prior * self.recall_
@@ -342,12 +352,15 @@ class MatchCalibrator(BaseEstimator):
         mean, std = self._standing(queries)
         return mean + std * threshold
 
-    def _reaching(self, evidence: float, prior: float) -> float:
-        """Return the lowest score with this much evidence."""
+    def _reaching(self, probability: float, prior: float) -> float:
+        """Return the lowest score with this probability."""
+        evidence = float(logit(probability) - logit(prior))
         least, most = (self.evidence_[0], self.evidence_[-1]) if self.method == "isotonic" else self._bounds()
         if evidence > most + 1e-12:
             reached = expit(most + logit(prior))
-            raise ValueError(f"probability of at most {reached:.3g} is reached at a prior of {prior:g}")
+            raise ValueError(
+                f"probability of at most {reached:.3g} is reached at a prior of {prior:g}, got {probability}"
+            )
         if evidence <= least:
             return -np.inf
         if self.method == "logistic":
@@ -373,27 +386,15 @@ class MatchCalibrator(BaseEstimator):
         check_number(self.prior if prior is None else prior, "prior", _OPEN)
         return self.prior if prior is None else prior
 
-    def _check_options(self) -> None:
-        if self.method not in ("isotonic", "logistic"):
-            raise ValueError(f"method must be isotonic or logistic, got {self.method!r}")
-        if self.per_query not in (False, "x", "y"):
-            raise ValueError(f"per_query must be False, x or y, got {self.per_query!r}")
-        self._prior(None)
-        check_number(self.background, "background", "[2, inf)", integer=True)
-        check_number(self.seed, "seed", "[0, inf)", integer=True)
-
     def _check_pairs(self, X: Any, Y: Any, reset: bool) -> tuple[Any, Any]:
-        X, Y = self._check(X, reset), self._check(Y, False)
+        if _is_lazy(X):
+            X = validate_data(self, X, reset=reset, skip_check_array=True)
+        else:
+            least = {"ensure_min_samples": 1 + reset, "ensure_min_features": 1 + reset}
+            X = validate_data(self, X, reset=reset, dtype=_FLOATS, **least)
         if reset:
-            return check_pairs(X, Y, ("X", "Y"))
+            return check_pairs(X, check_second(Y), ("X", "Y"))
+        Y = check_second(Y, self.n_features_in_)
         if len(X) != len(Y):
             raise ValueError(f"X and Y must pair row by row: X has {len(X)} rows, Y has {len(Y)}")
         return check_embeddings(X, "X"), check_embeddings(Y, "Y")
-
-    def _check(self, rows: Any, reset: bool) -> Any:
-        if _is_lazy(rows):
-            return validate_data(self, rows, reset=reset, skip_check_array=True)
-        least = 2 if reset else 1
-        return validate_data(
-            self, rows, reset=reset, dtype=_FLOATS, ensure_min_samples=least, ensure_min_features=least
-        )

@@ -83,11 +83,11 @@ def align(
     report : Path
         Also write an HTML report, with the closed-form aligners beside this one.
     card : Path
-        Also write a model card (.md): what it was fitted on, its figures, and how to use it.
+        Also write a model card (.md): what it was fitted on, its figures, and how to use it; must not exist.
     """
     check_output(out, ".safetensors")
     check_output(report, ".html")
-    check_output(card, ".md")
+    check_card(card)
     if out.exists():
         load_aligner(out)  # nothing but an aligner is overwritten
     protocol = Protocol(held_out=settings.held_out, keep_recall=settings.keep_recall, seed=settings.seed)
@@ -142,6 +142,13 @@ def _say_if_collapsed(comparison: Comparison, aligner: str) -> None:
             f"{aligner} collapsed: on held-out pairs it keeps {verdict.kept_recall.value:.1%} of "
             f"the raw mean R@1, less than the {comparison.protocol.keep_recall:.0%} asked for"
         )
+
+
+def check_card(card: Path | None) -> None:
+    """Raise, before any work is done, if a model card cannot be written to `card`, or something is there."""
+    check_output(card, ".md")
+    if card is not None and card.exists():
+        raise FileExistsError(f"{card} exists: remove it, or write elsewhere")
 
 
 def write_card(aligner: Path, card: Path) -> None:

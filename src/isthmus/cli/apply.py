@@ -2,24 +2,38 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
 
 from isthmus.align import PairedAligner, load_aligner
 from isthmus.align.files import aligner_name, read_provenance
-from isthmus.align.provenance import FittedOn, Provenance
+from isthmus.align.provenance import FittedOn, Provenance, hash_items
 from isthmus.checks import check_rows
 from isthmus.cli.origin import embedded_by
 from isthmus.cli.show import progress_bar, say
 from isthmus.store import open_embeddings, write_mapped
+from isthmus.store.entries import split_entry
 from isthmus.store.layout import folder_of
-from isthmus.store.manifest import is_store, read_manifest
+from isthmus.store.manifest import is_store
 from isthmus.store.mapped_layout import MappedBy, write_mapped_layout
 
 Which = Literal["x", "y"]
+_SIDES: tuple[Which, Which] = ("x", "y")
+_FOLDERS = {folder_of(name): name for name in ("image", "text", "audio", "video")}
 
 
-def apply(aligner: Path, x: str, /, *, out: Path, modality: Which | None = None) -> None:
+def apply(
+    aligner: Path,
+    x: str,
+    /,
+    *,
+    out: Path,
+    modality: Which | None = None,
+    fitted_on: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
+) -> None:
     """Map embeddings, or a whole store, with a saved aligner.
 
     Rows are read and written block by block, in the format that they come in. Of a store, or a folder in
@@ -38,20 +52,36 @@ def apply(aligner: Path, x: str, /, *, out: Path, modality: Which | None = None)
         File or folder to write, of the same kind as X; must not exist.
     modality : {"x", "y"}
         Which modality they are of: the first or the second that the aligner was fitted on. By default what
-        the store says, and the first for files that say nothing.
+        the store says, or the name of the folder (img_emb, text_emb), and the first for files that say
+        nothing.
+    fitted_on : list of str
+        Which two modalities the aligner was fitted on, x then y, such as image text. Needed for a store, or a
+        folder of both, where the aligner's file does not say.
     """
     fitted, told = load_aligner(aligner), read_provenance(aligner)
+    if fitted_on is not None:
+        told = _told_of(told, fitted_on, aligner)
+    _refuse_inside(out, split_entry(x)[0])
     if _is_layout(Path(x)):
         if modality is not None:
             raise ValueError(f"{x} has both modalities: --modality is for one, such as {x}/img_emb")
         _apply_to_layout(fitted, told, aligner, root=Path(x), out=out)
         return
-    which = modality_of(embedded_by(x), told, modality, name=x, aligner=aligner)
+    which = modality_of(known_of(x), told, modality, name=x, aligner=aligner)
     rows = _checked(x, fitted, aligner)
     with progress_bar("applying") as advance:
         identity = f"{_digest(aligner)} {which}"
         write_mapped(x, out, _mapping(fitted, which), identity=identity, progress=advance)
     say(f"{len(rows)} rows, as {which}: {out}")
+
+
+def known_of(path: str) -> FittedOn:
+    """Return what is known of embeddings by their store, or else by a folder named as clip-retrieval does."""
+    found = embedded_by(path)
+    if found != FittedOn():
+        return found
+    place = split_entry(path)[0].absolute()
+    return FittedOn(_FOLDERS.get(place.name if place.is_dir() else place.parent.name))
 
 
 def modality_of(
@@ -92,37 +122,70 @@ def _apply_to_layout(
     fitted: PairedAligner, told: Provenance | None, aligner: Path, *, root: Path, out: Path
 ) -> None:
     maps: dict[str, Callable[[Any], Any]] = {}
-    sides: tuple[Which, Which] = ("x", "y")
-    for which, name in zip(sides, _names(told, root), strict=True):
+    counts: dict[str, int] = {}
+    for which, name in _names(told, root, aligner).items():
         folder = root / folder_of(name)
         if not folder.is_dir():
             continue
-        modality_of(embedded_by(str(folder)), told, which, name=str(folder), aligner=aligner)
-        _checked(str(folder), fitted, aligner)
+        modality_of(known_of(str(folder)), told, which, name=str(folder), aligner=aligner)
+        counts[folder.name] = len(_checked(str(folder), fitted, aligner))
         maps[name] = _mapping(fitted, which)
     if not maps:
-        expected = " or ".join(folder_of(name) for name in _names(told, root))
+        expected = " or ".join(folder_of(name) for name in _names(told, root, aligner).values())
         found = ", ".join(sorted(path.name for path in root.glob("*_emb")))
         raise ValueError(f"{root}: expected {expected}, which {aligner} maps, found {found}")
+    if len(set(counts.values())) > 1:
+        found = ", ".join(f"{count} in {folder}" for folder, count in counts.items())
+        raise ValueError(f"{root}: expected as many rows of one modality as of the other, found {found}")
     by = MappedBy(f"isthmus:{aligner_name(fitted)}", _digest(aligner))
     with progress_bar("applying") as advance:
         rows = write_mapped_layout(root, out, maps, mapped_by=by, progress=advance)
     say(f"{rows} rows of {', '.join(maps)}: {out}")
 
 
-def _names(told: Provenance | None, root: Path) -> tuple[str, str]:
-    """Return what the aligner's two modalities are called in a folder."""
-    if told is not None and told.x.modality and told.y.modality:
-        if told.x.modality == told.y.modality:
+def _names(told: Provenance | None, root: Path, aligner: Path) -> dict[Which, str]:
+    """Return what the aligner's modalities are called in a folder, by which of its maps they need.
+
+    What only one side of the aligner tells leaves the other side the other modality of the folder.
+    """
+    names: dict[Which, str | None] = {"x": None, "y": None}
+    if told is not None:
+        names = {"x": told.x.modality, "y": told.y.modality}
+        if told.x.modality is not None and told.x.modality == told.y.modality:
             raise ValueError(
                 f"the aligner was fitted on {told.x} and {told.y}, which {root} holds in one folder: "
                 f"give {root}/{folder_of(told.x.modality)} and --modality"
             )
-        return told.x.modality, told.y.modality
-    if not is_store(root):
-        return "image", "text"
-    first, *others = sorted(read_manifest(root).modalities, key="text".__eq__)  # as Store.pairs has them
-    return first, "text" if "text" in others or not others else others[0]
+    known = {which: name for which, name in names.items() if name is not None}
+    if len(known) == 2:
+        return known
+    held = [_FOLDERS.get(path.name, path.name.removesuffix("_emb")) for path in sorted(root.glob("*_emb"))]
+    others = [name for name in held if name not in known.values()]
+    if not known or len(others) > 1:
+        raise ValueError(
+            f"{aligner} does not tell which modalities it was fitted on, and {root} has {', '.join(held)}: "
+            "expected --fitted-on with the names of x and y, such as --fitted-on image text"
+        )
+    return known | {which: name for which in _SIDES if which not in known for name in others}
+
+
+def _told_of(told: Provenance | None, fitted_on: list[str], aligner: Path) -> Provenance:
+    """Return what is known of an aligner, with the names of its two modalities as they were given."""
+    if len(fitted_on) != 2 or fitted_on[0] == fitted_on[1]:
+        raise ValueError(f"--fitted-on takes two different modalities, x then y, got {' '.join(fitted_on)}")
+    told = told or Provenance(FittedOn(), FittedOn(), pairs=0, items=hash_items(()))
+    for side, name in zip((told.x, told.y), fitted_on, strict=True):
+        if side.modality not in (None, name):
+            raise ValueError(
+                f"--fitted-on is {' '.join(fitted_on)}, {aligner} was fitted on {told.x} and {told.y}"
+            )
+    x, y = (replace(side, modality=name) for side, name in zip((told.x, told.y), fitted_on, strict=True))
+    return replace(told, x=x, y=y)
+
+
+def _refuse_inside(out: Path, source: Path) -> None:
+    if source.is_dir() and source.resolve() in out.resolve().parents:
+        raise ValueError(f"{out} lies in {source}, which is read: write elsewhere")
 
 
 def _checked(x: str, fitted: PairedAligner, aligner: Path) -> Any:

@@ -20,7 +20,7 @@ from isthmus.align.calibration_files import (
 from isthmus.align.files import aligner_name, read_provenance
 from isthmus.align.provenance import FittedOn
 from isthmus.checks import blocks
-from isthmus.cli.apply import modality_of
+from isthmus.cli.apply import known_of, modality_of
 from isthmus.cli.origin import embedded_by, provenance_of
 from isthmus.cli.show import check_output, progress_bar, say, show
 from isthmus.evaluate.reliability import Reliability, held_out_reliability
@@ -102,6 +102,7 @@ def fit(
         load_calibrator(out)  # nothing but a calibrator is overwritten
     options = {k: v for k, v in asdict(settings).items() if k not in ("groups", "modalities", "per_query")}
     calibrator = MatchCalibrator(**options, per_query=settings.per_query or False)
+    calibrator.check_options()
     pairs = open_pairs(x, y, groups=settings.groups, modalities=settings.modalities)
     fitted, again = None, True
     if aligner is not None:
@@ -148,8 +149,8 @@ def score(
     y : str
         Embeddings of the second modality.
     out : Path
-        File to write the probabilities to (.npy), float32 of shape (n,). By default they are printed, one a
-        line.
+        File to write the probabilities to (.npy), float32 of shape (n,); must not exist. By default they are
+        printed, one a line.
     aligner : Path
         The aligner that it was calibrated with, if it was.
     prior : float
@@ -158,6 +159,8 @@ def score(
         Which two of a store, as for `isthmus measure`.
     """
     check_output(out, ".npy")
+    if out is not None and out.exists():
+        raise FileExistsError(f"{out} exists: remove it, or write elsewhere")
     fitted, told = load_calibrator(calibrator), read_calibrated_on(calibrator)
     _check_aligner(told, calibrator, aligner)
     pairs = open_pairs(x, y, modalities=modalities)
@@ -187,7 +190,7 @@ def _opened(aligner: Path, pairs: Pairs) -> PairedAligner:
     _check_dim(pairs, fitted, aligner)
     sides: tuple[Literal["x", "y"], Literal["x", "y"]] = ("x", "y")
     for name, which in zip(pairs.names, sides, strict=True):
-        if told is not None and (source := embedded_by(name)) != FittedOn():
+        if told is not None and (source := known_of(name)) != FittedOn():
             modality_of(source, told, which, name=name, aligner=aligner)
     return fitted
 

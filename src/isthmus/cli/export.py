@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from isthmus.align import load_aligner
 from isthmus.align.export import about, write_numpy, write_onnx, write_torch
-from isthmus.cli.align import write_card
+from isthmus.cli.align import check_card, write_card
 from isthmus.cli.show import check_output, say
 
 _WRITERS: dict[str, tuple[Callable[..., None], str]] = {
@@ -41,11 +41,11 @@ def export(
     modality : {"x", "y"}
         Which map: of the first or the second modality that the aligner was fitted on.
     card : Path
-        Also write a model card (.md).
+        Also write a model card (.md); must not exist.
     """
     write, suffix = _WRITERS[format]
     check_output(out, suffix)
-    check_output(card, ".md")
+    check_card(card)
     if out.exists():
         raise FileExistsError(f"{out} exists: remove it, or write elsewhere")
     told: dict[str, Any] = about(aligner, modality)

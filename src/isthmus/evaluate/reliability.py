@@ -145,6 +145,7 @@ def held_out_reliability(
     raw cosine 0.3
     raw, calibrated 0.0
     """
+    calibrator.check_options()
     X, Y = check_pairs(X, Y, ("X", "Y"))
     items = find_items(X, Y, groups)
     folds = min(FOLDS, items.count // 2)
