@@ -59,16 +59,17 @@ class Row:
     answer: str  # "arithmetic"; "weight 2" of the texts; "chosen weight"; "image" or "text" alone
     queries: int
     figures: dict[str, Figure]  # as in FIGURES
-    gains: dict[str, dict[str, Figure]] = field(default_factory=dict)  # over what, and in which of PAIRED
+    gains: dict[str, Figure] = field(default_factory=dict)  # in R@1: over what, query by query
+    over_raw: dict[str, Figure] = field(default_factory=dict)  # in which of PAIRED, query by query
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it, ready for JSON."""
-        told = {k: v for k, v in asdict(self).items() if k not in ("figures", "gains")}
-        gains = {
-            over: {name: figure._asdict() for name, figure in figures.items()}
-            for over, figures in self.gains.items()
+        nested = ("gains", "over_raw")
+        told = {k: v for k, v in asdict(self).items() if k not in ("figures", *nested)}
+        told |= {name: figure._asdict() for name, figure in self.figures.items()}
+        return told | {
+            key: {name: figure._asdict() for name, figure in getattr(self, key).items()} for key in nested
         }
-        return told | {name: figure._asdict() for name, figure in self.figures.items()} | {"gains": gains}
 
 
 @dataclass(frozen=True)
@@ -131,31 +132,30 @@ def _row(key: Key, queries: Mapping[Hashable, Mapping[str, float]], found: Mappi
     boot = _bootstrap(len(queries))
     names = next(iter(queries.values()))
     figures = {name: boot.figure(boot.mean(_values(queries, name))) for name in names}
-    return Row(*key, len(queries), figures, _gains(key, queries, found))
+    return Row(*key, len(queries), figures, *_gains(key, queries, found))
 
 
 def _gains(
     key: Key, queries: Mapping[Hashable, Mapping[str, float]], found: Mapping[Key, Any]
-) -> dict[str, dict[str, Figure]]:
-    """Compare arithmetic, on the same queries, with raw arithmetic and with the text alone."""
+) -> tuple[dict[str, Figure], dict[str, Figure]]:
+    """Compare arithmetic, on the same queries, with raw arithmetic and the text alone, and all with raw."""
     modality, kind, prompt, method, answer = key
     if answer not in ("arithmetic", CHOSEN):
-        return {}
-    others = {
-        "raw": (modality, kind, prompt, "raw", answer),
-        "text": (modality, kind, prompt, method, "text"),
-    }
+        return {}, {}
+    raw, text = (modality, kind, prompt, "raw", answer), (modality, kind, prompt, method, "text")
     boot = _bootstrap(len(queries))
-    gains: dict[str, dict[str, Figure]] = {}
-    for over, other in others.items():
-        if other in found and not (over == method == "raw"):
-            theirs = {query: found[other][query] for query in queries}
-            gains[over] = {
-                name: boot.figure(boot.mean(_values(queries, name) - _values(theirs, name)))
-                for name in PAIRED
-                if name in next(iter(queries.values()))
-            }
-    return gains
+
+    def more(other: Key, name: str) -> Figure:
+        theirs = {query: found[other][query] for query in queries}
+        return boot.figure(boot.mean(_values(queries, name) - _values(theirs, name)))
+
+    gains, over_raw = {}, {}
+    if raw in found and method != "raw":
+        over_raw = {name: more(raw, name) for name in PAIRED if name in next(iter(queries.values()))}
+        gains["raw"] = over_raw["recall_at_1"]
+    if text in found:
+        gains["text"] = more(text, "recall_at_1")
+    return gains, over_raw
 
 
 def _values(queries: Mapping[Hashable, Mapping[str, float]], name: str) -> np.ndarray:

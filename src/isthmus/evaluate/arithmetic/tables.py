@@ -134,7 +134,7 @@ def _differences(modality: str, kinds: list[str], methods: list[str], look: _Loo
 
 
 def _over_raw(row: Row | None) -> dict[str, Figure]:
-    return {} if row is None else row.gains.get("raw", {})
+    return {} if row is None else row.over_raw
 
 
 def _figures(row: Row) -> list[str]:
