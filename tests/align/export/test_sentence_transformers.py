@@ -88,6 +88,64 @@ def test_half_precision_stays_half(aligner):
     assert found.float().numpy() == pytest.approx(aligner.transform_y(rows.numpy()), abs=1e-3)
 
 
+def test_what_tells_no_modality_is_refused(aligner, tmp_path):
+    module = AlignerModule(aligner)
+    with pytest.raises(ValueError, match=r"must tell its modality, .* got features sentence_embedding"):
+        module({"sentence_embedding": torch.ones(1, 24)})
+    path = tmp_path / "a.safetensors"
+    save_aligner(aligner, path)
+    with pytest.raises(ValueError, match=r"modalities must be given, .* x: nothing, y: nothing"):
+        AlignerModule.from_file(path)
+    half = Provenance(FittedOn("audio"), FittedOn(), pairs=200, items=hash_items(["a"]))
+    save_aligner(aligner, path, provenance=half)
+    with pytest.raises(ValueError, match=r"modalities must be given, .* x: audio, y: nothing"):
+        AlignerModule.from_file(path)
+    assert AlignerModule.from_file(path, ("audio", "text")).modalities == ("audio", "text")
+
+
+def test_modalities_are_saved_with_the_module(aligner, tmp_path):
+    """They need not be what the aligner's file tells."""
+    path = tmp_path / "a.safetensors"
+    told = Provenance(FittedOn("image"), FittedOn("text"), pairs=200, items=hash_items(["a"]))
+    for provenance in (told, None):
+        save_aligner(aligner, path, provenance=provenance)
+        AlignerModule.from_file(path, ("text", "image")).save(str(tmp_path))
+        loaded = AlignerModule.load(str(tmp_path))
+        assert loaded.modalities == ("text", "image")
+        rows = torch.ones(1, 24)
+        found = loaded({"sentence_embedding": rows, "modality": "text"})["sentence_embedding"]
+        assert found.numpy() == pytest.approx(aligner.transform(rows.numpy()), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "rows, message",
+    [
+        (
+            torch.eye(2, 24) * torch.tensor([[1.0], [0.0]]),
+            "sentence_embedding has 1 zero row, the first is row 1",
+        ),
+        (torch.full((2, 24), torch.nan), "sentence_embedding has 2 NaN or infinite rows"),
+        (torch.full((1, 24), torch.inf), "sentence_embedding has 1 NaN or infinite row"),
+        (torch.ones(2, 5), r"sentence_embedding must have shape \(n, 24\), got \(2, 5\)"),
+        (torch.ones(24), r"sentence_embedding must have shape \(n, 24\), got \(24,\)"),
+    ],
+)
+def test_rows_that_transform_refuses_are_refused(aligner, rows, message):
+    with pytest.raises(ValueError, match=message):
+        AlignerModule(aligner)({"sentence_embedding": rows, "modality": "image"})
+
+
+def test_missing_library_is_named(monkeypatch):
+    import importlib
+    import sys
+
+    name = "isthmus.align.export.sentence_transformers"
+    monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "sentence_transformers.base.modules", None)
+    with pytest.raises(ImportError, match=r'AlignerModule needs .*: pip install "isthmus\[clip\]"'):
+        importlib.import_module(name)
+
+
 def test_other_modalities_are_refused(aligner):
     module = AlignerModule(aligner)
     with pytest.raises(ValueError, match="maps image and text, the batch is of modality 'audio'"):

@@ -3,13 +3,19 @@
 from pathlib import Path
 from typing import Any, Self
 
-import torch
-from sentence_transformers.base.modules import Module
+try:
+    import torch
+    from sentence_transformers.base.modules import Module
+except ImportError as error:
+    raise ImportError(
+        f'AlignerModule needs {error.name or "sentence-transformers"}: pip install "isthmus[clip]"'
+    ) from error
 
 from isthmus.align.affine import PairedAligner
 from isthmus.align.export.layers import Modality, layers_of
 from isthmus.align.files import load_aligner, read_provenance, read_verification, save_aligner
 from isthmus.align.provenance import Provenance
+from isthmus.checks import check_rows
 
 _FILE = "aligner.safetensors"
 _ACTIVATIONS = {"relu": torch.nn.ReLU, "gelu": torch.nn.GELU, "tanh": torch.nn.Tanh}
@@ -60,19 +66,32 @@ class AlignerModule(Module):
         self.maps = torch.nn.ModuleDict({side: _Map(aligner, side) for side in sides})
 
     @classmethod
-    def from_file(cls, path: str | Path) -> Self:
-        """Return the module of a saved aligner, its modalities called as its file tells, or image and text.
+    def from_file(cls, path: str | Path, modalities: tuple[str, str] | None = None) -> Self:
+        """Return the module of a saved aligner.
+
+        Parameters
+        ----------
+        path : str or Path
+            File that :func:`isthmus.align.save_aligner` wrote.
+        modalities : tuple of str, optional
+            What sentence-transformers calls the first and the second modality. By default as the file tells.
 
         Raises
         ------
         FileNotFoundError
             There is no such file.
         ValueError
-            It is not a file of an aligner.
+            It is not a file of an aligner, or does not tell the modalities, which are not given either.
         """
         told = read_provenance(path)
-        names = (told.x.modality, told.y.modality) if told else (None, None)
-        modalities = (names[0] or "image", names[1] or "text")
+        if modalities is None:
+            names = (told.x.modality, told.y.modality) if told else (None, None)
+            if names[0] is None or names[1] is None:
+                raise ValueError(
+                    f"modalities must be given, such as ('image', 'text'): {path} tells "
+                    f"x: {names[0] or 'nothing'}, y: {names[1] or 'nothing'}"
+                )
+            modalities = (names[0], names[1])
         return cls(load_aligner(path), modalities, verified=read_verification(path), provenance=told)
 
     def forward(self, features: dict[str, Any], **options: Any) -> dict[str, Any]:
@@ -81,16 +100,36 @@ class AlignerModule(Module):
         A batch of sentence-transformers 6 is of one modality, which
         ``features["modality"]`` names; one of its earlier CLIP module
         says in ``features["image_text_info"]`` of each row whether it is an image (0) or a text (1).
+
+        Raises
+        ------
+        ValueError
+            The batch does not tell its modality, or tells another one than the aligner's; or rows are of
+            another width than the aligner was fitted on, zero or not finite.
         """
         rows = features["sentence_embedding"]
+        self._check(rows)
         info = features.get("image_text_info")
         if info is None:
-            features["sentence_embedding"] = self._map_of(features.get("modality", "text"))(rows)
+            if "modality" not in features:
+                raise ValueError(
+                    "the batch must tell its modality, in features['modality'] or "
+                    f"features['image_text_info'], got features {', '.join(features)}"
+                )
+            features["sentence_embedding"] = self._map_of(features["modality"])(rows)
             return features
         is_text = torch.as_tensor(info, device=rows.device).bool()[:, None]
         image, text = (self._map_of(name)(rows) for name in ("image", "text"))
         features["sentence_embedding"] = torch.where(is_text, text, image)
         return features
+
+    def _check(self, rows: torch.Tensor) -> None:
+        dim = self.aligner.n_features_in_
+        if rows.ndim != 2 or rows.shape[1] != dim:
+            raise ValueError(f"sentence_embedding must have shape (n, {dim}), got {tuple(rows.shape)}")
+        largest = rows.abs().amax(dim=1)
+        if not ((largest > 0) & torch.isfinite(largest)).all():
+            check_rows(rows.detach().cpu().double().numpy(), "sentence_embedding")
 
     def _map_of(self, modality: Any) -> torch.nn.Module:
         if modality not in self.modalities:
@@ -138,9 +177,7 @@ class AlignerModule(Module):
         path = cls.load_file_path(model_name_or_path, _FILE, **place)
         if path is None:
             raise FileNotFoundError(f"no such file: {model_name_or_path}/{subfolder}/{_FILE}")
-        module = cls.from_file(path)
-        module.modalities = tuple(cls.load_config(model_name_or_path, **place)["modalities"])
-        return module
+        return cls.from_file(path, tuple(cls.load_config(model_name_or_path, **place)["modalities"]))
 
 
 class _Map(torch.nn.Module):
