@@ -24,6 +24,7 @@ import numpy as np
 
 from isthmus.align import ALIGNERS
 from isthmus.evaluate.mixed import (
+    METHODS,
     Calibration,
     MixedOptions,
     MixedResult,
@@ -93,14 +94,25 @@ def flickr(realdata: Path) -> Iterator[tuple[str, Any]]:
     names = np.load(realdata / "cifar10-clip" / "lvis_text_prototypes.npy").astype(np.float32)
     means = Calibration(cifar, names, np.arange(len(cifar)))  # unpaired: good for means alone
     yield (
-        "Every image and every caption is a document; each caption searches, and does not find itself",
+        "Every image and every caption is a document of one corpus; each caption searches, and does not find "
+        "itself; methods learned from the items of the other folds",
+        crossed(methods=ALL, make=every_row, options=replace(OPTIONS, whole=True)),
+    )
+    yield (
+        "The same, each fold a corpus of its own, in which there is no item that methods learned from",
         crossed(methods=(*ALL, "nonlinear"), make=every_row, options=OPTIONS),
     )
     yield "A third of the items are images, a third captions, a third both", mixed(ASKED, methods=ALL)
-    yield (
-        "Means of other data, the same model: CIFAR-10 images and names of LVIS classes",
-        elsewhere(methods=("raw", "gr-clip", "collapse"), calibration=means),
-    )
+    centred = {
+        "raw": METHODS["raw"],
+        "means of other data": METHODS["gr-clip"](means),
+        "own means": METHODS["gr-clip"],
+    }
+    for where, whole in (("one corpus", True), ("a corpus for each fold", False)):
+        yield (
+            f"Means of other data, CIFAR-10 images and names of LVIS classes, and of the other folds: {where}",
+            crossed(methods=centred, make=every_row, options=MixedOptions(against=("raw",), whole=whole)),
+        )
     yield (
         "Methods fitted to embeddings of another model: Liang et al.'s COCO pairs",
         elsewhere(methods=("raw", "gr-clip", "shared-mixed"), calibration=Calibration.of(*other)),
@@ -232,10 +244,13 @@ def _table(thing: Any) -> str:
 
 def _result(result: MixedResult) -> str:
     against = [name for name in result.options.against if name in result.answers]
-    counts = ", ".join(f"{n} {kind}" for kind, n in result.counts.items() if n)
     heads = ["method", "NDCG@10", "of what was found", "R@1", "R@10", *(f"NDCG@10 - {n}" for n in against)]
     heads += [f"log2 {kind}" for kind in result.kinds]
-    lines = [f"{len(result)} queries; documents: {counts}.\n", _row(heads), _row(["---"] * len(heads))]
+    lines = [
+        f"{len(result)} queries; documents: {result.searched}.\n",
+        _row(heads),
+        _row(["---"] * len(heads)),
+    ]
     for name in result.answers:
         cells = [f"{result.figure(name):.3f}", f"{result.figure(name, 'ndcg_of_found').value:.3f}"]
         cells += [f"{result.figure(name, f'recall_at_{k}').value:.3f}" for k in (1, 10)]

@@ -73,6 +73,7 @@ def test_figures_are_those_of_each_task_alone(subject, found):
     mixed = mixed_task(x, y, items=GROUPS[HELD], aligner=ALIGNER)
     assert found.row("mixed", "ndcg").aligned == mixed.figure("aligned", "ndcg")
     assert found.row("mixed", "recall_at_1").difference == mixed.difference("aligned", "raw", "recall_at_1")
+    assert found.sizes["mixed"] == f"{len(mixed)} queries; 34 image, 33 text, 33 both"
     assert found.sizes["zero-shot"] == "66 images, 4 classes, 3 prompts each"
     assert found.sizes["retrieval, galleries of 30"] == "mean over 3, 10 items left out"
 

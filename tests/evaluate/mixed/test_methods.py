@@ -1,15 +1,29 @@
 """Methods put rows where their papers say."""
 
+import re
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
-from isthmus.align import ALIGNERS, MeanCollapse, SharedSpace
-from isthmus.evaluate.mixed import METHODS, Calibration, MixedOptions, mixed_search
-from isthmus.evaluate.mixed.methods import CENTRINGS, fit_methods
+from isthmus.align import ALIGNERS, MeanCollapse, SharedSpace, load_aligner, save_aligner
+from isthmus.evaluate.mixed import (
+    METHODS,
+    Calibration,
+    MixedOptions,
+    Mixture,
+    choose_dials,
+    cross_search,
+    mix,
+    mixed_search,
+    shared_for_mixed_search,
+)
+from isthmus.evaluate.mixed.choosing import DIALS
+from isthmus.evaluate.mixed.methods import CENTRINGS, fit_methods, zscored
 from isthmus.evaluate.mixed.ranking import Search
 from isthmus.evaluate.mixed.rules import Ranker, moments_of
+from isthmus.theory import sample
 from tests.evaluate.mixed.oracles import all_scores, unit
 
 CLOSED_FORM = [name for name in ALIGNERS if name != "nonlinear"]
@@ -144,13 +158,58 @@ def test_moments_in_blocks(corpus, monkeypatch):
 
 
 def test_shared_for_mixed_takes_the_dials_of_the_highest_ndcg():
-    from isthmus.evaluate.mixed import choose_dials
-    from isthmus.theory import sample
-
     choice = choose_dials(Calibration.of(*sample(150)[:2]))
     assert choice.ndcg[choice.taken] == max(choice.ndcg.values())
-    few = choose_dials(Calibration.of(*sample(10)[:2]))
+    few = choose_dials(Calibration.of(*sample(11)[:2]))
     assert (few.taken.noise, few.ndcg) == ("none", {})
+    assert len(choose_dials(Calibration.of(*sample(12)[:2])).ndcg) == len(DIALS)
+
+
+def test_dials_are_tried_in_three_folds_of_items():
+    """Items of two photographs and two captions, none of which repeats: rows do not tell which is whose."""
+    rng = np.random.default_rng(2)
+    item = np.arange(30).repeat(2)
+    seen = rng.normal(size=(30, 6))[item]
+    x, y = seen + 0.4 * rng.normal(size=(60, 6)) + 1, seen + 0.4 * rng.normal(size=(60, 6)) - 1
+    choice = choose_dials(Calibration.of(x, y, groups=item))
+    tried = {
+        str(dials): SharedSpace(noise="none")
+        if dials.noise == "none"
+        else SharedSpace(noise=dials.noise, shrinkage=dials.shrinkage, strength=dials.strength)
+        for dials in DIALS
+    }
+    made = partial(mix, mixture=Mixture(queries=("text", "image")))
+    found = cross_search(x, y, items=item, methods=tried, make=made, options=MixedOptions(folds=3))
+    assert len(found) == 39  # a caption for each item, and the image of those 9 that are captions
+    for dials, ndcg in choice.ndcg.items():
+        assert ndcg == pytest.approx(found.answers[str(dials)].figures["ndcg"].mean(), abs=1e-6)
+
+
+def test_the_aligner_of_shared_mixed_may_be_saved(corpus, queries, rows, tmp_path):
+    """What is saved, and opened again, finds what the method by its name does."""
+    rng = np.random.default_rng(7)
+    shared, noise, other = rng.normal(size=(3, 90, 8))
+    learned = Calibration.of(shared + 0.5 * noise + 1, shared + 0.5 * other - 1)
+    aligner = shared_for_mixed_search(learned)
+    assert aligner.dials_ == choose_dials(learned).taken
+    assert aligner.dials_.noise != "none"
+    save_aligner(aligner, tmp_path / "mixed.safetensors")
+    opened = {"saved": load_aligner(tmp_path / "mixed.safetensors")}
+    saved = mixed_search(corpus, queries, methods=opened).answers["saved"]
+    named = mixed_search(corpus, queries, methods=["shared-mixed"], calibration=learned)
+    for name, values in named.answers["shared-mixed"].figures.items():
+        np.testing.assert_array_equal(saved.figures[name], values)
+    aligner.x_matrix_ = aligner.x_matrix_ * 0  # theirs to change
+    again = mixed_search(corpus, queries, methods=["shared-mixed"], calibration=learned)
+    assert again.figure("shared-mixed") == named.figure("shared-mixed")
+    with pytest.raises(ValueError, match="shared-mixed learns from pairs: calibration is missing"):
+        shared_for_mixed_search(None)
+
+
+def test_some_items_bring_a_like_share_of_the_queries(learned):
+    assert [len(learned.some(items, seed=0).queries) for items in (2, 15, 30, 60)] == [2, 15, 30, 60]
+    more = replace(learned, queries=np.tile(learned.queries, (3, 1)))
+    assert len(more.some(20, seed=0).queries) == 60
 
 
 def test_methods_say_what_is_wrong(corpus, queries, learned):
@@ -158,8 +217,14 @@ def test_methods_say_what_is_wrong(corpus, queries, learned):
         ValueError, match="unknown method 'grclip': expected one of zscore, zscore-corpus, raw"
     ):
         mixed_search(corpus, queries, methods=["grclip"])
-    with pytest.raises(ValueError, match=r"unknown method 'raw\+rrf'"):
-        mixed_search(corpus, queries, methods=["raw+rrf"])
+    for name in ("raw+rrf", "rrf+zscore", "rrf+zscore-corpus", "gr-clip+", "+zscore", "zscore+zscore"):
+        with pytest.raises(ValueError, match=f"unknown method '{re.escape(name)}'"):
+            mixed_search(corpus, queries, methods=[name], calibration=learned)
+    with pytest.raises(ValueError, match="ranker must score by cosine, which is what is standardised"):
+        zscored(METHODS["rrf"](None))
+    for methods in ("raw", [], {}):
+        with pytest.raises(ValueError, match="methods must be a list of names, or a mapping, of one or more"):
+            mixed_search(corpus, queries, methods=methods)
     for name in ("gr-clip", "zscore-corpus", "shared", "shared-mixed", "shared+zscore"):
         with pytest.raises(ValueError, match="learns from pairs: calibration is missing"):
             mixed_search(corpus, queries, methods=[name])

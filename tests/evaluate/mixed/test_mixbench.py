@@ -129,3 +129,62 @@ def test_missing_and_empty_files(folder):
         read_mixbench(folder)
     with pytest.raises(FileNotFoundError, match=r"has none of other\.jsonl"):
         read_mixbench(folder, corpus="other.jsonl")
+
+
+def test_only_a_newline_ends_a_line(folder):
+    """Captions off the web hold separators at which str.splitlines would cut."""
+    said = "a dog\u2028and\x85a cat"
+    row = json.dumps({"query_id": "q1", "text": said}, ensure_ascii=False)
+    (folder / "queries.jsonl").write_bytes((row + "\r\n").encode())
+    (folder / "qrels" / "qrels.tsv").write_bytes(b"query_id\tcorpus_id\tscore\r\nq1\td1\t1\r\n")
+    bench = read_mixbench(folder)
+    assert [entry.text for entry in bench.queries] == [said]
+    assert bench.relevant == {("q1", "d1"): 1}
+
+
+def test_a_mark_of_byte_order_is_no_text(folder):
+    for name in ("queries.jsonl", "mixed_corpus.jsonl", "qrels/qrels.tsv"):
+        path = folder / name
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert len(read_mixbench(folder).relevant) == 3
+
+
+def test_another_encoding_is_named(folder):
+    (folder / "queries.jsonl").write_bytes(b'\n{"query_id": "q1", "text": "caf\xe9"}\n')
+    with pytest.raises(ValueError, match=r"queries\.jsonl: expected UTF-8, found byte 0xe9 in line 2"):
+        read_mixbench(folder)
+
+
+def test_scores_are_finite(folder):
+    (folder / "qrels" / "qrels.tsv").write_text("q1\td1\tnan\nq1\td2\tinf\nq2\td3\t1\n")
+    with pytest.raises(ValueError, match="line 1: score must be a finite number, found nan; line 2: score"):
+        read_mixbench(folder)
+
+
+@pytest.mark.parametrize("value, kind", [(0, "int"), (False, "bool"), ([], "list")])
+def test_what_is_no_string_is_no_text(folder, value, kind):
+    (folder / "queries.jsonl").write_text(lines({"query_id": "q1", "text": value}))
+    with pytest.raises(ValueError, match=f"line 1: text must be a string, found {kind}"):
+        read_mixbench(folder)
+
+
+@pytest.mark.parametrize("where", ["MSCOCO", "MSCOCO/images", "MixBench_img/MSCOCO/images"])
+def test_images_are_found_beside_the_files_or_where_the_authors_have_them(folder, tmp_path_factory, where):
+    root = tmp_path_factory.mktemp("mixbench")
+    subset = root / "MSCOCO"
+    folder.rename(subset)
+    for name in ("q2", "d2", "d3"):
+        path = root / where / "images" / f"{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    bench = read_mixbench(subset)
+    assert bench.corpus[2].image == root / where / "images" / "d3.jpg"
+    assert read_mixbench(subset, images=root / where).queries[1].image.is_file()
+    path.unlink()
+    with pytest.raises(ValueError) as caught:
+        read_mixbench(subset)
+    assert str(caught.value).startswith("images images/d3.jpg are in none of ")
+    assert str(subset) in str(caught.value)
+    assert str(root / "MixBench_img" / "MSCOCO" / "images") in str(caught.value)
+    with pytest.raises(ValueError, match="are in none of nowhere"):
+        read_mixbench(subset, images="nowhere")

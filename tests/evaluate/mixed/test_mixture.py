@@ -95,7 +95,8 @@ def test_cross_search_learns_from_other_items_alone(captioned):
     found = cross_search(x, y, items=items, methods={"spy": spy, "collapse": MeanCollapse()}, options=options)
     assert [len(c) for c in seen] == [120, 120, 120]
     assert len(found) == 60  # one text for each item, whatever its document
-    assert found.counts == {"image": 21, "text": 21, "both": 18}  # of three corpora of 20
+    assert found.searched == "3 corpora of 7 image, 7 text, 6 both"
+    assert found.counts == {"image": 21, "text": 21, "both": 18}
     every = np.concatenate([c.x[::3] for c in seen])
     assert len(np.unique(every, axis=0)) == 60
     assert (np.unique(every, axis=0, return_counts=True)[1] == 2).all()
@@ -103,6 +104,27 @@ def test_cross_search_learns_from_other_items_alone(captioned):
         ValueError, match="folds must be at most half the 60 items, so that each holds 2, got 31"
     ):
         cross_search(x, y, items=items, methods=["raw"], options=MixedOptions(folds=31))
+
+
+@pytest.mark.parametrize("make", [every_row, partial(mix, mixture=Mixture(queries=("text", "image")))])
+def test_the_whole_corpus_is_searched_by_methods_that_learned_from_other_items(captioned, make):
+    x, y, items = captioned
+    options = MixedOptions(folds=3, whole=True)
+    found = cross_search(x, y, items=items, methods=["raw", "gr-clip"], make=make, options=options)
+    made = make(x, y, items=items)
+    assert found.corpora == (made.corpus.counts,)
+    alone = mixed_search(made.corpus, made.queries, methods=["raw"])
+    assert len(found) == len(alone)
+    assert found.figure("raw").value == pytest.approx(alone.figure("raw").value)
+    fold = np.random.default_rng(0).permutation(60) % 3
+    asked = made.queries.relevant.documents[made.queries.relevant.starts[:-1]]
+    expected = []
+    for number in range(3):
+        calibration = Calibration.of(x[fold[items] != number], y[fold[items] != number])
+        some = made.queries.take(np.flatnonzero(fold[made.items[asked]] == number))
+        part = mixed_search(made.corpus, some, methods=["gr-clip"], calibration=calibration)
+        expected.append(part.answers["gr-clip"].figures["ndcg"])
+    np.testing.assert_allclose(found.answers["gr-clip"].figures["ndcg"], np.concatenate(expected))
 
 
 def test_removing_the_gap_helps_and_shares_come_nearer(captioned):
@@ -165,6 +187,9 @@ def test_mixtures_say_what_is_wrong(captioned):
         Mixture(ratio=(1, -1, 1))
     with pytest.raises(ValueError, match="queries must name kinds among image, text, both"):
         Mixture(queries=("audio",))
+    for wrong in ({"per_item": 0}, {"seed": -1}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be a whole number in"):
+            Mixture(**wrong)
     x, y, _ = sample(9)
     with pytest.raises(ValueError, match="no item has a both that its document does not hold"):
         mix(x, y, mixture=Mixture(queries=("both",)))

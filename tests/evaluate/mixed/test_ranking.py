@@ -131,3 +131,13 @@ def test_documents_say_what_is_wrong():
         make_documents(np.eye(2), np.eye(3, 2) + 1, image_row=[0, 1], text_row=[0, 1, 2])
     with pytest.raises(ValueError, match="text must have dim 2, got dim 3"):
         make_documents(np.eye(2), np.eye(3))
+
+
+def test_lists_are_fused_to_a_depth_of_a_thousand():
+    rows = np.random.default_rng(0).normal(size=(2, 1100, 4))
+    corpus = make_documents(*rows)
+    search = Search.of(make_documents(text=rows[1][:3]), corpus, k=600, seed=0)
+    found = by_rank_fusion(Ranker(), search)
+    np.testing.assert_array_equal(found, by_rank_fusion(Ranker(), search, depth=1000))
+    for depth in (700, 990, 1010):
+        assert (found != by_rank_fusion(Ranker(), search, depth=depth)).any()

@@ -1,10 +1,13 @@
 """Figures of a whole search, results put together, weights."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from rich.console import Console
 
 from isthmus.evaluate.mixed import (
+    Calibration,
     Judgements,
     MixedOptions,
     MixedResult,
@@ -84,6 +87,11 @@ def test_pooled_is_side_by_side_and_averaged_is_query_by_query(queries, corpus):
     pooled = MixedResult.pooled([first, second])
     assert pooled.figure("raw") == found.figure("raw")
     assert pooled.counts["text"] == 26  # of both corpora
+    assert pooled.searched == "2 corpora of 13 image, 13 text, 14 both"
+    assert pooled.to_dict()["corpora"] == [{"image": 13, "text": 13, "both": 14}] * 2
+    fewer = replace(second, corpora=({"image": 13, "text": 12, "both": 0},))
+    searched = MixedResult.pooled([first, fewer]).searched
+    assert searched == "2 corpora of 13 image, 12 to 13 text, 0 to 14 both"
     other = mixed_search(corpus, queries, methods=["raw"], options=MixedOptions(weight=0.0))
     both = MixedResult.averaged([found, other])
     expected = (found.answers["raw"].figures["ndcg"] + other.answers["raw"].figures["ndcg"]) / 2
@@ -138,6 +146,9 @@ def test_search_says_what_is_wrong(queries, corpus):
     far = Queries(queries.documents, Judgements.of([0], [40], queries=30), queries.group)
     with pytest.raises(ValueError, match="relevant names document 40, the corpus has 40 documents"):
         mixed_search(corpus, far)
+    none = Queries(queries.documents, Judgements.of([0], [-1], queries=30), queries.group)
+    with pytest.raises(ValueError, match="relevant names document -1, the corpus has 40 documents"):
+        mixed_search(corpus, none)
     few = Queries(queries.documents, Judgements.of([0], [4], queries=3), queries.group)
     with pytest.raises(ValueError, match="relevant is of 3 queries, there are 30"):
         mixed_search(corpus, few)
@@ -147,3 +158,67 @@ def test_search_says_what_is_wrong(queries, corpus):
         mixed_search(corpus, queries.take(np.array([0])), methods=["raw"]).figure("raw")
     with pytest.raises(ValueError, match="expected queries of at least 2 items"):
         split_queries(queries.take(np.array([0])))
+
+
+def test_of_weights_that_do_the_same_the_one_nearest_to_half_is_taken(queries, corpus):
+    alone = np.flatnonzero(corpus.kind < 2)  # nothing is fused
+    some = by_item(queries.documents.take(np.arange(20)), np.arange(20), alone)
+    assert choose_weights(corpus.take(alone), some, methods=["raw"])[1]["raw"].weight == 0.5
+    for weights, nearest in (([0.0, 0.4, 1.0], 0.4), ([1.0, 0.7, 0.2], 0.7)):
+        chosen = choose_weights(corpus.take(alone), some, methods=["raw"], weights=weights)[1]
+        assert chosen["raw"].weight == nearest
+
+
+def test_a_kind_that_is_never_found_counts_as_half_a_document(queries, corpus):
+    found = mixed_search(corpus, queries.take(np.arange(10)), methods=["raw"], options=MixedOptions(k=5))
+    assert found.share("raw", "image").value == 0
+    expected = np.log2(0.5 / (10 * 5) / (13 / 40))
+    assert found.bias("raw", "image").value == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("method", ["gr-clip", "zscore-corpus", "cca", "shared-mixed"])
+def test_a_calibration_of_another_width_is_refused(queries, corpus, method):
+    narrow = Calibration.of(*np.random.default_rng(0).normal(size=(2, 40, 7)))
+    message = "calibration must be of the corpus's space: expected dim 8, got 7"
+    with pytest.raises(ValueError, match=message):
+        mixed_search(corpus, queries, methods=[method], calibration=narrow)
+    with pytest.raises(ValueError, match=message):
+        choose_weights(corpus, queries, methods=[method], calibration=narrow)
+
+
+def test_options_say_what_is_wrong(queries, corpus):
+    for recall_at in ((), 5):
+        with pytest.raises(ValueError, match="recall_at must hold at least one length of list, got"):
+            MixedOptions(recall_at=recall_at)
+    with pytest.raises(ValueError, match=r"weights must hold at least one number in \[0, 1\], got none"):
+        choose_weights(corpus, queries, methods=["raw"], weights=[])
+    for against in (("fooo",), ("raw", "gr-clip+")):
+        options = MixedOptions(against=against)
+        with pytest.raises(ValueError, match=r"against must name methods, of these \(raw\) or others, got"):
+            mixed_search(corpus, queries, methods=["raw"], options=options)
+    options = MixedOptions(against=("mine", "cca+zscore"))  # one that is here, one that could be
+    told = mixed_search(corpus, queries, methods={"mine": Ranker(), "b": Ranker()}, options=options)
+    assert list(told.to_dict()["methods"]["b"]["ndcg_against"]) == ["mine"]
+
+
+def test_results_say_what_they_do_not_have(queries, corpus):
+    found = mixed_search(corpus, queries, methods=["raw", "rrf"])
+    for ask in (
+        lambda: found.figure("foo"),
+        lambda: found.difference("foo", "raw"),
+        lambda: found.share("foo", "image"),
+        lambda: found.bias("foo", "image"),
+    ):
+        with pytest.raises(ValueError, match="method must be one of raw, rrf, got 'foo'"):
+            ask()
+    with pytest.raises(ValueError, match="other must be one of raw, rrf, got 'foo'"):
+        found.difference("raw", "foo")
+    with pytest.raises(ValueError, match="name must be one of ndcg, ndcg_of_found, recall_at_1"):
+        found.figure("raw", "foo")
+    for ask in (
+        lambda: found.share("raw", "foo"),
+        lambda: found.bias("raw", "foo"),
+        lambda: found.of_kind("foo"),
+    ):
+        with pytest.raises(ValueError, match="kind must be one of image, text, both, got 'foo'"):
+            ask()

@@ -122,8 +122,7 @@ def mixed_search_task(subject: Subject) -> Outcome:
         )
         for name in names
     ]
-    documents = ", ".join(f"{count} {kind}" for kind, count in found.counts.items())
-    return Outcome(rows, {"mixed": f"{len(found)} queries; {documents}"}, {"mixed": found.to_dict()})
+    return Outcome(rows, {"mixed": f"{len(found)} queries; {found.searched}"}, {"mixed": found.to_dict()})
 
 
 def arithmetic_task(subject: Subject) -> Outcome:

@@ -4,7 +4,7 @@
 it takes, `mix` makes both of pairs, `read_mixbench` reads them, and `mixed_task` does all for a store's rows.
 """
 
-from isthmus.evaluate.mixed.choosing import choose_dials, shared_for_mixed
+from isthmus.evaluate.mixed.choosing import choose_dials, shared_for_mixed, shared_for_mixed_search
 from isthmus.evaluate.mixed.crossing import cross_search
 from isthmus.evaluate.mixed.documents import KINDS, Documents, make_documents
 from isthmus.evaluate.mixed.facts import by_facts
@@ -55,5 +55,6 @@ __all__ = [
     "query_kinds",
     "read_mixbench",
     "shared_for_mixed",
+    "shared_for_mixed_search",
     "split_queries",
 ]

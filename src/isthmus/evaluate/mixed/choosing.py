@@ -1,6 +1,7 @@
 """SharedSpace with its dials set for mixed search: by NDCG on items held out of the calibration."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -113,15 +114,52 @@ def shared_for_mixed(calibration: Calibration | None) -> Ranker:
     >>> ranker.documents is ranker.queries
     True
     """
+    return aligned(_chosen(_given(calibration)), calibration)
+
+
+def shared_for_mixed_search(calibration: Calibration) -> SharedSpace:
+    """Fit SharedSpace with its dials chosen for mixed search: the aligner of the method "shared-mixed".
+
+    It may be saved by `isthmus.align.save_aligner`, and then applied, exported and calibrated as any other.
+
+    Parameters
+    ----------
+    calibration : Calibration
+        What the dials are chosen on, and the space is then fitted to. Texts of queries in it are of no
+        account: `mixed_search` moves queries by their own mean before they are mapped.
+
+    Returns
+    -------
+    SharedSpace
+        Fitted, images as its x.
+
+    Examples
+    --------
+    >>> from isthmus.evaluate.mixed.mixture import every_row
+    >>> from isthmus.evaluate.mixed.search import mixed_search
+    >>> from isthmus.theory import sample
+    >>> x, y, items = sample(100, captions=2)
+    >>> calibration = Calibration.of(x[:160], y[:160], groups=items[:160])
+    >>> made = every_row(x[160:], y[160:], items=items[160:])
+    >>> aligner = shared_for_mixed_search(calibration)
+    >>> saved = mixed_search(made.corpus, made.queries, methods={"saved": aligner}).figure("saved")
+    >>> named = mixed_search(made.corpus, made.queries, methods=["shared-mixed"], calibration=calibration)
+    >>> saved == named.figure("shared-mixed")
+    True
+    """
+    return deepcopy(_chosen(_given(calibration)))
+
+
+def _given(calibration: Calibration | None) -> Calibration:
     if calibration is None:
         raise ValueError("shared-mixed learns from pairs: calibration is missing")
-    return _chosen(calibration)
+    return calibration
 
 
 @lru_cache(maxsize=1)  # "shared-mixed" and "shared-mixed+zscore" are often asked for together
-def _chosen(calibration: Calibration) -> Ranker:
+def _chosen(calibration: Calibration) -> SharedSpace:
     aligner = _space(choose_dials(calibration).taken)
-    return aligned(aligner.fit(calibration.x, calibration.y, groups=calibration.group), calibration)
+    return aligner.fit(calibration.x, calibration.y)  # its dials are given: no items are held out again
 
 
 def _space(dials: Dials) -> SharedSpace:

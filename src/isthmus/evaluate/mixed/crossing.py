@@ -1,6 +1,7 @@
 """Mixed search by cross-fitting: methods learn from some items, and search corpora made of the others."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,10 @@ def cross_search(
     make: Make = mix,
     options: MixedOptions | None = None,
 ) -> MixedResult:
-    """Fit methods on all folds of the items but one, search a corpus made of that one, and pool the queries.
+    """Fit methods on all folds of the items but one, let that one's queries search, and pool the queries.
+
+    What they search is made of their own fold's items, so that nothing in it
+    was learned from; or, with ``options.whole``, of all items, most of which were.
 
     Parameters
     ----------
@@ -39,12 +43,13 @@ def cross_search(
     make : callable, default=mix
         Makes corpus and queries of ``(x, y, items=...)``.
     options : MixedOptions, optional
-        Number of folds, how many of the other folds' items to learn from, length of the lists, seed.
+        Number of folds, what is searched, how many of the other folds' items to learn from, length of the
+        lists, seed.
 
     Returns
     -------
     MixedResult
-        Of every query; each searched its own fold's corpus.
+        Of every query.
 
     Raises
     ------
@@ -67,12 +72,24 @@ def cross_search(
             f"folds must be at most half the {known.count} items, so that each holds 2, got {folds}"
         )
     fold = (np.random.default_rng(options.seed).permutation(known.count) % folds)[known.group]
+    every = make(x, y, items=known.group) if options.whole else None
     parts = []
     for number in range(folds):
         learned, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        made = make(x[held], y[held], items=known.group[held])
+        if every is None:
+            made = make(x[held], y[held], items=known.group[held])
+        else:
+            made = _asked_by(every, np.unique(known.group[held]))
         calibration = Calibration.of(x[learned], y[learned], groups=known.group[learned])
         parts.append(
             mixed_search(made.corpus, made.queries, methods=methods, calibration=calibration, options=options)
         )
-    return MixedResult.pooled(parts)
+    pooled = MixedResult.pooled(parts)
+    return pooled if every is None else replace(pooled, corpora=parts[0].corpora)
+
+
+def _asked_by(made: Mixed, items: np.ndarray) -> Mixed:
+    """Leave the queries that documents of some items answer."""
+    relevant = made.queries.relevant
+    owner = made.items[relevant.documents[relevant.starts[:-1]]]  # each query has an answer
+    return replace(made, queries=made.queries.take(np.flatnonzero(np.isin(owner, items))))

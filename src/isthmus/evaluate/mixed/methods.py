@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from isthmus.align import ALIGNERS, PairedAligner, make_aligner
 from isthmus.checks import check_embeddings, check_groups, check_pairs
 from isthmus.evaluate.mixed.documents import Documents, Space, make_documents
-from isthmus.evaluate.mixed.rules import Moments, Ranker, by_rank_fusion, by_zscore, moments_of
+from isthmus.evaluate.mixed.rules import Moments, Ranker, by_cosine, by_rank_fusion, by_zscore, moments_of
 from isthmus.measure.statistics import unit_parts
 
 
@@ -167,11 +167,18 @@ def zscored(ranker: Ranker, calibration: Calibration | None = None) -> Ranker:
     Ranker
         By z-score.
 
+    Raises
+    ------
+    ValueError
+        The ranker scores by something else.
+
     Examples
     --------
     >>> zscored(Ranker()).rule.__name__
     'by_zscore'
     """
+    if ranker.rule is not by_cosine:
+        raise ValueError("ranker must score by cosine, which is what is standardised; it has another rule")
     if calibration is None:
         return replace(ranker, rule=by_zscore)
     return replace(ranker, rule=partial(by_zscore, queries=partial(_asked, calibration, ranker.queries)))
@@ -289,18 +296,48 @@ def fit_methods(
     >>> list(fit_methods(["raw", "collapse"], Calibration.of(np.eye(3), np.eye(3))))
     ['raw', 'collapse']
     """
+    if isinstance(methods, str) or not methods:
+        raise ValueError(f"methods must be a list of names, or a mapping, of one or more, got {methods!r}")
     if not isinstance(methods, Mapping):
         methods = {name: _by_name(name) for name in methods}
     return {name: _fitted(name, method, calibration) for name, method in methods.items()}
 
 
-def _by_name(name: str) -> Method | PairedAligner:
+def is_known(name: str) -> bool:
+    """Whether methods can be asked for by this name.
+
+    Parameters
+    ----------
+    name : str
+        As :func:`fit_methods` takes it.
+
+    Returns
+    -------
+    bool
+        Fused ranks are not standardised.
+
+    Examples
+    --------
+    >>> [is_known(name) for name in ("zscore", "cca+zscore", "cca+", "rrf+zscore")]
+    [True, True, False, False]
+    """
     base, plus, then = name.partition("+")
-    if base in STANDARDISED and not plus:
-        base, then = "raw", base
-    if (base not in METHODS and base not in ALIGNERS) or (then and then not in STANDARDISED):
+    if not plus and base in STANDARDISED:
+        return True
+    known = base in METHODS or base in ALIGNERS
+    return known and (not plus or (then in STANDARDISED and base != "rrf"))
+
+
+def _by_name(name: str) -> Method | PairedAligner:
+    if not is_known(name):
         known = ", ".join((*STANDARDISED, *METHODS, *ALIGNERS))
-        raise ValueError(f"unknown method {name!r}: expected one of {known}, or one of them and +zscore")
+        raise ValueError(
+            f"unknown method {name!r}: expected one of {known}, or one of them that scores by cosine (not "
+            "rrf) and +zscore or +zscore-corpus"
+        )
+    base, _, then = name.partition("+")
+    if base in STANDARDISED:
+        base, then = "raw", base
     method = METHODS.get(base) or make_aligner(base)
     if not then:
         return method

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.checks import check_pairs
+from isthmus.checks import check_number, check_pairs
 from isthmus.evaluate.mixed.documents import KINDS, Documents, make_documents
 from isthmus.evaluate.mixed.relevance import Queries, by_item
 from isthmus.measure.items import find_items
@@ -28,6 +28,8 @@ class Mixture:
             )
         if not self.queries or set(self.queries) - set(KINDS):
             raise ValueError(f"queries must name kinds among {', '.join(KINDS)}, got {self.queries}")
+        check_number(self.per_item, "per_item", "[1, inf)", integer=True)
+        check_number(self.seed, "seed", "[0, inf)", integer=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """What a mixed search found: figures by method with intervals, and paired differences between methods."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -26,10 +26,13 @@ class MixedOptions:
     folds: int = 5  # of the items, where methods learn from some of those that are searched
     calibration_items: int | None = None  # that methods learn from, chosen at random; None takes all
     calibration_seed: int = 0  # of that choice
+    whole: bool = False  # with folds: each query searches the documents of all items, not of its fold alone
     seed: int = 0  # of the folds, the order of ties, the choice of queries and the resamples
 
     def __post_init__(self):
         check_number(self.k, "k", "[1, inf)", integer=True)
+        if not isinstance(self.recall_at, list | tuple) or not self.recall_at:
+            raise ValueError(f"recall_at must hold at least one length of list, got {self.recall_at!r}")
         for k in self.recall_at:
             check_number(k, "recall_at", "[1, inf)", integer=True)
         if self.weight is not None:
@@ -74,7 +77,7 @@ class MixedResult:
     kind: np.ndarray  # (n,) of each query, a position in KINDS
     corpus: np.ndarray  # (n, 3) share of each kind in the corpus that a query searches
     options: MixedOptions
-    counts: dict[str, int] = field(default_factory=dict)  # documents of the corpus by kind
+    corpora: tuple[dict[str, int], ...] = ()  # documents by kind, of each corpus
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -88,39 +91,66 @@ class MixedResult:
         }
         group = check_groups(self.group[queries], len(self.group[queries]))
         parts = self.kind[queries], self.corpus[queries]
-        return type(self)(answers, group, *parts, self.options, self.counts, self.notes)
+        return type(self)(answers, group, *parts, self.options, self.corpora, self.notes)
 
     def of_kind(self, kind: str) -> Self:
         """Return what was found for queries of one kind."""
-        return self.take(np.flatnonzero(self.kind == KINDS.index(kind)))
+        return self.take(np.flatnonzero(self.kind == _number_of(kind)))
 
     def figure(self, method: str, name: str = "ndcg") -> Figure:
         """Return a figure of a method, the mean over queries, with its interval over items."""
         boot = self._bootstrap
-        return boot.figure(boot.mean(self.answers[method].figures[name]))
+        return boot.figure(boot.mean(self._values(method, name)))
 
     def difference(self, method: str, other: str, name: str = "ndcg") -> Figure:
         """Return by how much a method's figure is above another's, on the same queries."""
         boot = self._bootstrap
-        apart = self.answers[method].figures[name] - self.answers[other].figures[name]
+        apart = self._values(method, name) - self._values(other, name, "other")
         return boot.figure(boot.mean(apart))
 
     def share(self, method: str, kind: str) -> Figure:
         """Return the share of a kind of document among the first k."""
         boot = self._bootstrap
-        return boot.figure(boot.mean(self.answers[method].shares[:, KINDS.index(kind)]))
+        return boot.figure(boot.mean(self._answers(method).shares[:, _number_of(kind)]))
 
     def bias(self, method: str, kind: str) -> Figure:
         """Return the log-ratio (base 2) of a kind's share among the first k and in the corpus."""
-        at, boot = KINDS.index(kind), self._bootstrap
+        at, boot = _number_of(kind), self._bootstrap
         expected = float(self.corpus[:, at].mean())
         least = 0.5 / (len(self) * self.options.k)
-        return boot.figure(log_ratio(boot.mean(self.answers[method].shares[:, at]), expected, least=least))
+        return boot.figure(log_ratio(boot.mean(self._answers(method).shares[:, at]), expected, least=least))
 
     @property
     def kinds(self) -> list[str]:
         """Kinds of document that the corpus has."""
         return [kind for at, kind in enumerate(KINDS) if self.corpus[:, at].any()]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Documents by kind, of all corpora together."""
+        return {kind: sum(corpus[kind] for corpus in self.corpora) for kind in KINDS}
+
+    @property
+    def searched(self) -> str:
+        """What was searched, in words: "5 corpora of 20 image, 100 text"."""
+        parts = []
+        for kind in KINDS:
+            least, most = (of(corpus[kind] for corpus in self.corpora) for of in (min, max))
+            if most:
+                parts.append(f"{least} {kind}" if least == most else f"{least} to {most} {kind}")
+        each = ", ".join(parts)
+        return each if len(self.corpora) == 1 else f"{len(self.corpora)} corpora of {each}"
+
+    def _answers(self, method: str, name: str = "method") -> Answers:
+        if method not in self.answers:
+            raise ValueError(f"{name} must be one of {', '.join(self.answers)}, got {method!r}")
+        return self.answers[method]
+
+    def _values(self, method: str, name: str, which: str = "method") -> np.ndarray:
+        figures = self._answers(method, which).figures
+        if name not in figures:
+            raise ValueError(f"name must be one of {', '.join(figures)}, got {name!r}")
+        return figures[name]
 
     @property
     def _bootstrap(self) -> Bootstrap:
@@ -132,7 +162,8 @@ class MixedResult:
     def pooled(cls, parts: Sequence[Self]) -> Self:
         """Return several results of the same methods as one: their queries side by side.
 
-        Items are told apart by their part: no item may have queries in two.
+        Each part has searched a corpus of its own. Items are told apart by
+        their part: no item may have queries in two.
 
         Raises
         ------
@@ -152,8 +183,8 @@ class MixedResult:
         offsets = np.cumsum([0, *(int(part.group.max()) + 1 for part in parts[:-1])])
         group = np.concatenate([part.group + at for part, at in zip(parts, offsets, strict=True)])
         kind, corpus = (np.concatenate([getattr(p, name) for p in parts]) for name in ("kind", "corpus"))
-        counts = {k: sum(part.counts.get(k, 0) for part in parts) for k in first.counts}
-        return cls(answers, group, kind, corpus, first.options, counts, first.notes)
+        corpora = tuple(counts for part in parts for counts in part.corpora)
+        return cls(answers, group, kind, corpus, first.options, corpora, first.notes)
 
     @classmethod
     def averaged(cls, parts: Sequence[Self]) -> Self:
@@ -181,6 +212,7 @@ class MixedResult:
         """Return all figures, ready for JSON."""
         return {
             "documents": self.counts,
+            "corpora": list(self.corpora),
             "queries": {k: int((self.kind == at).sum()) for at, k in enumerate(KINDS)},
             "items": int(self.group.max()) + 1,
             "options": asdict(self.options),
@@ -201,8 +233,7 @@ class MixedResult:
         from rich.console import Group
         from rich.table import Table
 
-        counts = ", ".join(f"{n} {kind}" for kind, n in self.counts.items() if n)
-        table = Table(title=f"{len(self)} queries, documents: {counts}", title_justify="left")
+        table = Table(title=f"{len(self)} queries, documents: {self.searched}", title_justify="left")
         against = [o for o in self.options.against if o in self.answers]
         shown = [f for f in _SHOWN if f in next(iter(self.answers.values())).figures]
         table.add_column("method")
@@ -220,3 +251,9 @@ class MixedResult:
             cells += [self.bias(name, kind) for kind in self.kinds]
             table.add_row(name, *(f"{c.value:.3f} [dim]{c.low:.3f}..{c.high:.3f}[/dim]" for c in cells))
         return Group(table, *self.notes)
+
+
+def _number_of(kind: str) -> int:
+    if kind not in KINDS:
+        raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    return KINDS.index(kind)

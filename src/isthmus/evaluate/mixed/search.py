@@ -7,7 +7,7 @@ import numpy as np
 
 from isthmus.align import PairedAligner
 from isthmus.evaluate.mixed.documents import Documents
-from isthmus.evaluate.mixed.methods import Calibration, Method, fit_methods
+from isthmus.evaluate.mixed.methods import Calibration, Method, fit_methods, is_known
 from isthmus.evaluate.mixed.metrics import ideal_gains, kind_shares, ndcg, recall
 from isthmus.evaluate.mixed.ranking import Search
 from isthmus.evaluate.mixed.relevance import Queries
@@ -49,8 +49,8 @@ def mixed_search(
     Raises
     ------
     ValueError
-        A method is unknown or learns without a calibration, widths differ, or judgements name documents
-        that are not there.
+        A method is unknown or learns without a calibration, widths differ, judgements name documents
+        that are not there, or ``options.against`` names what is neither a method nor one of these.
 
     Examples
     --------
@@ -67,6 +67,8 @@ def mixed_search(
     """
     options = options or MixedOptions()
     _check(corpus, queries)
+    check_calibration(calibration, corpus)
+    _check_against(options.against, methods)
     if len(queries) > options.queries:
         chosen = np.random.default_rng(options.seed).permutation(len(queries))[: options.queries]
         queries = queries.take(np.sort(chosen))
@@ -83,7 +85,7 @@ def mixed_search(
     kind = queries.documents.kind
     notes = _notes(options, queries, len(corpus))
     everywhere = np.tile(shares, (len(queries), 1))
-    return MixedResult(answers, queries.group, kind, everywhere, options, corpus.counts, notes)
+    return MixedResult(answers, queries.group, kind, everywhere, options, (corpus.counts,), notes)
 
 
 def answer(found: np.ndarray, corpus: Documents, queries: Queries, *, options: MixedOptions) -> Answers:
@@ -132,9 +134,47 @@ def _check(corpus: Documents, queries: Queries) -> None:
             continue
         if len(judged.starts) != len(queries) + 1:
             raise ValueError(f"{name} is of {len(judged.starts) - 1} queries, there are {len(queries)}")
-        if len(judged.documents) and judged.documents.max() >= len(corpus):
+        wrong = judged.documents[(judged.documents < 0) | (judged.documents >= len(corpus))]
+        if len(wrong):
+            raise ValueError(f"{name} names document {wrong[0]}, the corpus has {len(corpus)} documents")
+
+
+def check_calibration(calibration: Calibration | None, corpus: Documents) -> None:
+    """Refuse a calibration of another width than the corpus.
+
+    Parameters
+    ----------
+    calibration : Calibration, optional
+        What methods would learn from.
+    corpus : Documents
+        What they would search.
+
+    Raises
+    ------
+    ValueError
+        The widths differ.
+
+    Examples
+    --------
+    >>> from isthmus.evaluate.mixed.documents import make_documents
+    >>> check_calibration(Calibration.of(np.eye(3), np.eye(3)), make_documents(np.eye(2)))
+    Traceback (most recent call last):
+    ...
+    ValueError: calibration must be of the corpus's space: expected dim 2, got 3
+    """
+    for rows in () if calibration is None else (calibration.x, calibration.y):
+        if rows.shape[1] != corpus.dim:
             raise ValueError(
-                f"{name} names document {judged.documents.max()}, the corpus has {len(corpus)} documents"
+                f"calibration must be of the corpus's space: expected dim {corpus.dim}, got {rows.shape[1]}"
+            )
+
+
+def _check_against(against: Sequence[str], methods: Sequence[str] | Mapping[str, object]) -> None:
+    """Methods that are not searched by here may be named; what is no method at all is a slip."""
+    for name in against:
+        if name not in methods and not is_known(name):
+            raise ValueError(
+                f"against must name methods, of these ({', '.join(methods)}) or others, got {name!r}"
             )
 
 

@@ -13,7 +13,7 @@ from isthmus.evaluate.mixed.methods import Calibration, Method, fit_methods
 from isthmus.evaluate.mixed.relevance import Queries
 from isthmus.evaluate.mixed.result import Answers, MixedOptions
 from isthmus.evaluate.mixed.rules import Ranker
-from isthmus.evaluate.mixed.search import mixed_search
+from isthmus.evaluate.mixed.search import check_calibration, mixed_search
 
 WEIGHTS = tuple(np.linspace(0, 1, 11).round(1).tolist())
 
@@ -76,7 +76,7 @@ def choose_weights(
     Raises
     ------
     ValueError
-        A weight is not in [0, 1], or a method cannot be fitted.
+        There is no weight or one is not in [0, 1], or a method cannot be fitted.
 
     Examples
     --------
@@ -87,8 +87,11 @@ def choose_weights(
     >>> choose_weights(corpus, queries, methods=["raw"], weights=[0.0, 0.5, 1.0])[1]["raw"].weight
     1.0
     """
+    if not len(weights):
+        raise ValueError("weights must hold at least one number in [0, 1], got none")
     for weight in weights:
         check_number(weight, "weights", "[0, 1]")
+    check_calibration(calibration, corpus)
     options = options or MixedOptions()
     rankers = fit_methods(methods, calibration)
     tried = [
