@@ -224,6 +224,12 @@ def test_a_store_without_the_second_modality(run, tmp_path, aligner, classes, mo
     [
         (("--tasks", "sing"), "--tasks must be some of retrieval, zero-shot, mixed, arithmetic, got sing"),
         (("--tasks", "mixed", "--gallery", 5), "--gallery does not apply: it is of retrieval"),
+        (("--tasks", "mixed", "--temperature", 5), "--temperature does not apply: it is of zero-shot"),
+        (("--tasks", "mixed", "--classes", "c.txt"), "--classes does not apply: it is of zero-shot"),
+        (
+            ("--tasks", "retrieval", "mixed", "--device", "cpu"),
+            "--device does not apply: it is of zero-shot and arithmetic, which are not among --tasks",
+        ),
         (("--labels", "kind"), "--labels takes --classes too"),
         (("--classes", "c.txt"), "--classes takes --labels too"),
         (("--templates", "openai"), "--templates takes --classes and --labels too"),

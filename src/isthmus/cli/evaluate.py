@@ -20,6 +20,15 @@ from isthmus.evaluate.aligned import TASKS, Subject, evaluate_aligned
 from isthmus.evaluate.zero_shot import TEMPERATURE
 from isthmus.measure import find_items
 
+_OF_TASKS = {  # settings that only some tasks look at
+    "gallery": ("retrieval",),
+    "labels": ("zero-shot",),
+    "classes": ("zero-shot",),
+    "templates": ("zero-shot",),
+    "prototypes": ("zero-shot",),
+    "temperature": ("zero-shot",),
+    "device": ("zero-shot", "arithmetic"),
+}
 _ALL_THE_SAME = "(--allow-train evaluates all the same)"
 
 
@@ -131,10 +140,13 @@ def evaluate(
 def _check_options(settings: Settings, tasks: Sequence[str]) -> None:
     if unknown := set(tasks) - set(TASKS):
         raise ValueError(f"--tasks must be some of {', '.join(TASKS)}, got {', '.join(sorted(unknown))}")
-    of_task = {"gallery": "retrieval", "labels": "zero-shot"}
-    for option, task in of_task.items():
-        if getattr(settings, option) is not None and task not in tasks:
-            raise ValueError(f"--{option} does not apply: it is of {task}, which is not among --tasks")
+    untouched = Settings()
+    for option, of in _OF_TASKS.items():
+        if getattr(settings, option) != getattr(untouched, option) and not set(of) & set(tasks):
+            verb = "is" if len(of) == 1 else "are"
+            raise ValueError(
+                f"--{option} does not apply: it is of {' and '.join(of)}, which {verb} not among --tasks"
+            )
     if (settings.labels is None) != (settings.classes is None):
         there, lacks = ("--labels", "--classes") if settings.classes is None else ("--classes", "--labels")
         raise ValueError(f"{there} takes {lacks} too: the class of each row, and the names of the classes")
