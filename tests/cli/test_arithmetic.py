@@ -79,6 +79,71 @@ def test_an_images_other_rows_are_the_operand_too(run, store):
     assert {name for name, _ in results} == {"dog-1.jpg", "sun set"}
 
 
+def other_store(tmp_path, metadata, rows=IMAGES):
+    entry = {"encoder": "mine", "revision": "1"}
+    made = Store.create(tmp_path / "other", dict.fromkeys(("image", "text"), entry))
+    made.append({"image": rows, "text": TEXTS}, metadata)
+    return made.root
+
+
+def test_captions_of_the_operands_words_are_left_out(run, store, tmp_path, monkeypatch):
+    words = dict(zip(CAPTIONS, TEXTS, strict=True))
+    monkeypatch.setattr(
+        isthmus.encoders,
+        "open_encoder",
+        lambda name, device: CallableEncoder(
+            {"text": lambda texts: [words[text] for text in texts]}, name="mine", dim=6, revision="1"
+        ),
+    )
+    _, results = ask(run, store, "text:'one cat' + image:cat", "--modality", "text")
+    assert {name for name, _ in results} == {"cat#0", "dog-1.jpg#0", "dog-1.jpg#1", "sun set#0"}
+    twice = other_store(tmp_path, {"id": IDS, "caption": ["a cat", "one cat", "a cat", "one dog", "the sun"]})
+    _, results = ask(run, twice, "text:dog-1.jpg", "--modality", "text")
+    assert {name for name, _ in results} == {"cat#1", "dog-1.jpg#1", "sun set#0"}
+
+
+def test_equal_rows_of_a_store_without_ids_are_one_image(run, tmp_path):
+    made = other_store(tmp_path, {"caption": CAPTIONS})
+    assert sorted(name for name, _ in ask(run, made, "text:#0 + text:#3")[1]) == ["0", "2", "4"]
+    assert {name for name, _ in ask(run, made, "image:3")[1]} == {"0", "4"}
+    assert {name for name, _ in ask(run, made, "text:3", "--modality", "text")[1]} == {"0", "1", "2", "4"}
+
+
+def test_another_item_with_the_operands_very_row_is_left_out(run, tmp_path):
+    made = other_store(tmp_path, {"id": ["a", "a", "b", "b", "c"]}, IMAGES[[0, 0, 2, 2, 0]])
+    assert [name for name, _ in ask(run, made, "image:c")[1]] == ["b"]
+    assert {name for name, _ in ask(run, made, "text:#0 - 0.1 * text:#3")[1]} == {"a", "b", "c"}
+
+
+def test_groups_name_items_where_there_are_no_ids(run, tmp_path):
+    rows = np.concatenate([IMAGES[:3], RNG.normal(size=(1, 6)), IMAGES[4:]])  # two images in a group
+    made = other_store(tmp_path, {"group": IDS}, rows)
+    _, results = ask(run, made, "image:cat")
+    assert sorted(name for name, _ in results) == ["dog-1.jpg", "dog-1.jpg", "sun set"]
+    _, results = ask(run, made, "text:cat#1", "--modality", "text")
+    assert {name for name, _ in results} == {"cat#0", "dog-1.jpg#0", "dog-1.jpg#1", "sun set#0"}
+
+
+def test_an_unknown_device_is_refused_though_nothing_is_to_be_embedded(run, store):
+    code, out, err = run("arithmetic", store, "image:cat", "--device", "nonsense")
+    assert (code, out) == (2, "")
+    assert err == "isthmus: device must be auto, cpu, cuda or mps, got 'nonsense'\n"
+    assert run("arithmetic", store, "image:cat", "--device", "cpu")[0] == 0
+
+
+def test_hints_only_where_they_fit(run, store):
+    for expression, hint in {
+        "image:cat - text:red": "; words stand in quotes, as in text:'red'\n",
+        "image:-1": "#4 are the rows\n",
+        "image:sun-x": "#4 are the rows\n",
+        "image:#2-1": "; a minus behind an id needs a space before it\n",
+        "text:cat#1-1": "; a minus behind an id needs a space before it\n",
+    }.items():
+        code, _, err = run("arithmetic", store, expression)
+        assert code == 2
+        assert hint in err, (expression, err)
+
+
 def test_modality_is_that_of_the_first_operand_that_is_no_text(run, store):
     for expression, modality in {
         "text:cat + audio:cat + image:cat": "audio",

@@ -14,9 +14,9 @@ from isthmus.cli.origin import encoder_of
 from isthmus.cli.show import show
 from isthmus.evaluate.arithmetic.expression import MODALITIES, Expression, Operand, parse_expression
 from isthmus.evaluate.arithmetic.nearest import nearest
-from isthmus.measure.items import Selected
+from isthmus.measure.items import Selected, row_hashes
 from isthmus.store import Store
-from isthmus.store.groups import read_labels
+from isthmus.store.groups import GROUP, read_labels
 
 if TYPE_CHECKING:
     from isthmus.decode.generation import Writing
@@ -65,7 +65,8 @@ def arithmetic(
 ) -> None:
     """Add and subtract embeddings of any modality, and find what is nearest.
 
-    Operands are scaled to unit length, and so is the result; operands themselves are not found.
+    Operands are scaled to unit length, and so is the result. Operands themselves are not found: rows equal
+    to theirs and captions of the same words are left out.
 
     Parameters
     ----------
@@ -74,9 +75,9 @@ def arithmetic(
     expression : str
         Such as "image:12 - text:'red' + text:'blue'": operands, + and -, * with numbers, parentheses, and
         mean(a, b, ...). Operands are image:ID, audio:ID and video:ID, by the id column of the store's
-        metadata; text:ID#2, the caption number 2 (from 0) of that item, and text:ID, its first; image:#7,
-        row 7 (from 0) of the store; and text:'words', which the store's own encoder embeds. A minus behind
-        an ID needs a space before it; an odd ID is put in quotes.
+        metadata, or its group column where there is none; text:ID#2, the caption number 2 (from 0) of that
+        item, and text:ID, its first; image:#7, row 7 (from 0) of the store; and text:'words', which the
+        store's own encoder embeds. A minus behind an ID needs a space before it; an odd ID is put in quotes.
     as_json : bool
         Print one JSON object.
     """
@@ -87,6 +88,10 @@ def arithmetic(
         )
     if settings.fitted_on is not None and settings.aligner is None:
         raise ValueError("--fitted-on does not apply: it is of --aligner")
+    if settings.device not in ("auto", "cpu"):
+        from isthmus.encoders.device import choose_device
+
+        choose_device(settings.device)
     parsed = parse_expression(expression)
     items = _Items(Store.open(store, verify=False), parsed, settings.device)
     numbers = [items.find(operand) for operand, _ in parsed.terms]
@@ -103,12 +108,12 @@ def arithmetic(
     ]
     point = parsed.point(np.concatenate(mapped))
     among = items.distinct(modality)
-    operands = [n for (o, _), n in zip(parsed.terms, numbers, strict=True) if o.modality == modality]
+    operands = [(operand, number) for (operand, _), number in zip(parsed.terms, numbers, strict=True)]
     at, cosines = nearest(
         point,
         Selected(items.store[modality], among),
         top=settings.top,
-        excluded=items.places(modality, among, [n for n in operands if n is not None]),
+        excluded=items.places(modality, among, operands),
         mapping=mappings.get(modality),
     )
     show(
@@ -129,13 +134,18 @@ class _Items:
 
     def __init__(self, store: Store, expression: Expression, device: str) -> None:
         self.store, self.expression, self.device, self.n = store, expression, device, len(store)
+        self._hashed: dict[str, np.ndarray] = {}
 
     @cached_property
     def ids(self) -> np.ndarray:
         """The item of each row; where the store names none, the row's number."""
-        if "id" in self._columns:
-            return np.array(read_labels("id", self.n, metadata=self.store.metadata), dtype=str)
-        return np.arange(self.n).astype(str)
+        if self._named_by is None:
+            return np.arange(self.n).astype(str)
+        return np.array(read_labels(self._named_by, self.n, metadata=self.store.metadata), dtype=str)
+
+    @property
+    def _named_by(self) -> str | None:
+        return next((column for column in ("id", GROUP) if column in self._columns), None)
 
     @cached_property
     def captions(self) -> list[str] | None:
@@ -162,27 +172,37 @@ class _Items:
             return None
         self.check(operand.modality, operand)
         name = str(operand.id)
+        if (row := self._row_of(name, operand.modality)) is not None:
+            return row
+        item, mark, number = name.rpartition("#")
+        count = int((self.ids == item).sum()) if operand.modality == "text" else 0
+        if mark and number.isdecimal() and count:
+            raise self.expression.error(
+                operand.at, f"item {item} has {count} captions, from {item}#0 to {item}#{count - 1}"
+            )
+        raise self.expression.error(operand.at, f"there is no item {name!r}: {self._look_of_ids(operand)}")
+
+    def _row_of(self, name: str, modality: str) -> int | None:
+        """Return the row that a name is of: an item's first, one of its captions, or a row by its number."""
         if (rows := np.flatnonzero(self.ids == name)).size:
             return int(rows[0])
         item, mark, number = name.rpartition("#")
-        if mark and number.isdecimal():
-            if not item and int(number) < self.n:
-                return int(number)
-            rows = np.flatnonzero(self.ids == item) if operand.modality == "text" else rows
-            if int(number) < len(rows):
-                return int(rows[int(number)])
-            if len(rows):
-                raise self.expression.error(
-                    operand.at,
-                    f"item {item} has {len(rows)} captions, from {item}#0 to {item}#{len(rows) - 1}",
-                )
-        raise self.expression.error(operand.at, f"there is no item {name!r}: {self._look_of_ids(name)}")
+        if not mark or not number.isdecimal():
+            return None
+        if not item:
+            return int(number) if int(number) < self.n else None
+        rows = np.flatnonzero(self.ids == item) if modality == "text" else rows
+        return int(rows[int(number)]) if int(number) < len(rows) else None
 
-    def _look_of_ids(self, name: str) -> str:
-        some = ", ".join(dict.fromkeys(self.ids[: 20 * _SHOWN_IDS].tolist()))
-        some = ", ".join(some.split(", ")[:_SHOWN_IDS])
-        hint = "; a minus behind an id needs a space before it" if "-" in name else ""
-        return f"ids are such as {some}, and #0 to #{self.n - 1} are the rows{hint}"
+    def _look_of_ids(self, operand: Operand) -> str:
+        name, some = str(operand.id), list(dict.fromkeys(self.ids[: 20 * _SHOWN_IDS].tolist()))[:_SHOWN_IDS]
+        before = (name[:at] for at, letter in enumerate(name) if letter == "-")
+        hint = ""
+        if any(self._row_of(part, operand.modality) is not None for part in before):
+            hint = "; a minus behind an id needs a space before it"
+        elif operand.modality == "text":
+            hint = f"; words stand in quotes, as in text:{name!r}"
+        return f"ids are such as {', '.join(some)}, and #0 to #{self.n - 1} are the rows{hint}"
 
     def embed(self, operand: Operand, number: int | None) -> np.ndarray:
         """Return the embedding of an operand, of shape (1, dim)."""
@@ -209,20 +229,47 @@ class _Items:
         return encoder
 
     def distinct(self, modality: str) -> np.ndarray:
-        """Return the rows to look among: every caption, but an item's image once."""
-        return np.arange(self.n) if modality == "text" else np.sort(np.unique(self.ids, return_index=True)[1])
+        """Return the rows to look among: every caption, but an item's image once.
 
-    def places(self, modality: str, among: np.ndarray, rows: list[int]) -> list[int]:
-        """Return where some rows, or others of the same image, stand among others."""
-        same = np.isin(among, rows) if modality == "text" else np.isin(self.ids[among], self.ids[rows])
+        Where no id says which rows are one image, equal rows are, within a group if there are groups.
+        """
+        if modality == "text":
+            return np.arange(self.n)
+        if self._named_by == "id":
+            return np.sort(np.unique(self.ids, return_index=True)[1])
+        same = np.unique(self._hashes(modality), return_inverse=True)[1].astype(np.int64)
+        if self._named_by is not None:
+            same = same * self.n + np.unique(self.ids, return_inverse=True)[1]
+        return np.sort(np.unique(same, return_index=True)[1])
+
+    def places(
+        self, modality: str, among: np.ndarray, operands: Sequence[tuple[Operand, int | None]]
+    ) -> list[int]:
+        """Return where operands stand among rows: their items, equal rows, captions of the same words."""
+        mine = [(operand, row) for operand, row in operands if operand.modality == modality]
+        rows = [row for _, row in mine if row is not None]
+        same = np.isin(among, rows)
+        if rows:
+            hashes = self._hashes(modality)
+            same |= np.isin(hashes[among], hashes[rows])
+            if modality != "text" and self._named_by == "id":
+                same |= np.isin(self.ids[among], self.ids[rows])
+        if modality == "text" and self.captions is not None:
+            words = {operand.text if row is None else self.captions[row] for operand, row in mine}
+            same |= np.array([self.captions[row] in words for row in among], dtype=bool)
         return np.flatnonzero(same).tolist()
+
+    def _hashes(self, modality: str) -> np.ndarray:
+        if modality not in self._hashed:
+            self._hashed[modality] = row_hashes(self.store[modality])
+        return self._hashed[modality]
 
     def tell(self, modality: str, rows: np.ndarray) -> list[dict[str, Any]]:
         """Return what rows are called, and their captions."""
         told = []
         for row in rows:
             name = str(self.ids[row])
-            if modality == "text" and "id" in self._columns:
+            if modality == "text" and self._named_by is not None:
                 name += f"#{int((self.ids[:row] == name).sum())}"
             told.append({"id": name, "caption": self.captions[row] if self.captions else None})
         return told
