@@ -17,7 +17,7 @@ from isthmus.measure import geometry
 from isthmus.report import summarize
 from isthmus.report.drawing import house_style, inline_svg, svg_file
 from isthmus.report.front import front
-from isthmus.report.geometry_figures import draw_geometry
+from isthmus.report.geometry_figures import draw_geometry, draw_spectra
 from isthmus.report.pictures import clouds, histograms
 from isthmus.report.reliability import reliability_picture
 from isthmus.report.simulation_figures import simulation_svg
@@ -33,6 +33,7 @@ from isthmus.theory import (
     sample,
     stable_region,
 )
+from isthmus.theory.depth_clip import random_clip
 
 OUT = Path(__file__).parent / "figures"
 
@@ -86,11 +87,28 @@ def report() -> dict[str, str]:
 
 
 def shape() -> dict[str, str]:
-    """Draw the statistics of the geometry of such pairs."""
-    figure = draw_geometry(geometry(*sample(5000)[:2]).to_dict(), names=("image", "text"))
-    alt = "Gap length and direction, orthogonality, noise and cones of simulated pairs as histograms."
+    """Draw the statistics of the geometry of such pairs, and how many directions they use."""
+    found = geometry(*sample(5000)[:2]).to_dict()
+    drawn = {
+        "geometry": (
+            draw_geometry(found, names=("image", "text")),
+            "Gap length and direction, orthogonality, noise and cones of simulated pairs as histograms.",
+        ),
+        "spectra": (
+            draw_spectra(found, names=("image", "text")),
+            "Singular values of the covariances of simulated images, texts and their differences.",
+        ),
+    }
     with house_style():
-        return {"geometry": svg_file(inline_svg(figure, name="geometry", alt=alt))}
+        return {
+            name: svg_file(inline_svg(figure, name=name, alt=alt)) for name, (figure, alt) in drawn.items()
+        }
+
+
+def untrained() -> dict[str, str]:
+    """Draw the spectra of a CLIP that was never trained, on scenes of the world."""
+    found = random_clip(open_source("world:200"), patch=32)
+    return {"random-clip": simulation_svg(found)}
 
 
 def reliability() -> dict[str, str]:
@@ -107,6 +125,7 @@ DRAWN: dict[str, Callable[[], dict[str, str]]] = {
     "gap": gap,
     "report": report,
     "geometry": shape,
+    "random-clip": untrained,
     "reliability": reliability,
     "initialization": lambda: {"initialization": simulation_svg(initialization())},
     "optimization": lambda: {"optimization": simulation_svg(optimization(OptimizationConfig().coarser(100)))},
