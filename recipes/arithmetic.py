@@ -1,7 +1,7 @@
 """Does closing the gap make arithmetic work? Scenes with something changed, whose right answer is known.
 
     python recipes/arithmetic.py [--quick] --out FOLDER
-    python recipes/arithmetic.py --relations LIST.jsonl --encoder clip:openai/clip-vit-base-patch32 --out FOLDER
+    python recipes/arithmetic.py --relations LIST.jsonl [--aligner FILE] --encoder ENCODER --out FOLDER
 
 The claim of the Non-Linear Aligner paper, section 3.3. Fits every aligner on scenes of the world, asks each
 for scenes with something changed, and looks where expressions of held-out pairs lead, on the world and,
@@ -17,11 +17,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from isthmus.align import ALIGNERS
+from isthmus.align import ALIGNERS, PairedAligner, load_aligner
+from isthmus.align.files import read_provenance
+from isthmus.align.provenance import FittedOn
 from isthmus.encoders import Encoder, open_encoder
 from isthmus.evaluate.arithmetic import (
     ArithmeticOptions,
@@ -67,14 +69,18 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer queries, and no nonlinear aligner")
     parser.add_argument("--encoder", default="world", help="of the benchmark, or of relations")
     parser.add_argument("--relations", type=Path, help="only score this list of relations")
+    parser.add_argument("--aligner", type=Path, help="of relations: goes over their embeddings first")
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    encoder = open_encoder(arguments.encoder)
-    if arguments.relations is not None:
-        scores = score_relations(encoder, read_relations(arguments.relations)).to_dict()
-        _write(arguments.out / "relations.json", json.dumps(scores, indent=1) + "\n")
-        print(json.dumps({k: v for k, v in scores.items() if k != "found"}))
-        return
+    if arguments.aligner is not None and arguments.relations is None:
+        _refuse("--aligner does not apply: it is of --relations")
+    try:
+        encoder = open_encoder(arguments.encoder)
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        if arguments.relations is not None:
+            _relations(encoder, arguments.relations, arguments.aligner, arguments.out)
+            return
+    except (ValueError, OSError, ImportError) as error:
+        _refuse(str(error))
     start = time.monotonic()
     options = ArithmeticOptions.quick() if arguments.quick else ArithmeticOptions()
     names = [name for name in ALIGNERS if not (arguments.quick and name == _LEAVE)]
@@ -98,6 +104,29 @@ def main() -> None:
     _write(arguments.out / "arithmetic.md", text)
     _write(arguments.out / "arithmetic.svg", _picture(result))
     print(text)
+
+
+def _relations(encoder: Encoder, path: Path, aligner: Path | None, out: Path) -> None:
+    """Score a list of relations."""
+    fitted = None if aligner is None else _aligner(aligner, encoder)
+    scores = score_relations(encoder, read_relations(path), aligner=fitted).to_dict()
+    _write(out / "relations.json", json.dumps(scores, indent=1) + "\n")
+    print(json.dumps({k: v for k, v in scores.items() if k != "found"}))
+
+
+def _aligner(path: Path, encoder: Encoder) -> PairedAligner:
+    """Load an aligner of the encoder's images and texts."""
+    fitted, told = load_aligner(path), read_provenance(path)
+    if told is not None:
+        for space, modality in ((told.x, "image"), (told.y, "text")):
+            here = FittedOn(modality, encoder.name, encoder.revision)
+            if not space.admits(here):
+                raise ValueError(f"{path} was fitted on {space}, not on {here}")
+    if fitted.n_features_in_ != encoder.dim:
+        raise ValueError(
+            f"{path} was fitted on dim {fitted.n_features_in_}, {encoder.name} gives dim {encoder.dim}"
+        )
+    return fitted
 
 
 def _pairs(encoder: Encoder, *, quick: bool) -> Iterator[tuple[str, tuple[Any, Any, Any]]]:
@@ -205,6 +234,11 @@ def _write(path: Path, text: str) -> None:
     partial = path.with_name(path.name + ".writing")
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)
+
+
+def _refuse(message: str) -> NoReturn:
+    _say(message)
+    raise SystemExit(2)
 
 
 def _say(message: str) -> None:

@@ -330,12 +330,13 @@ def test_tables_of_differences_and_of_the_chosen_weight(see):
     for cell, figure in zip(
         table.rows[1][1:4] + table.rows[1][5:], (*every.values(), add["recall_at_1"]), strict=True
     ):
-        assert cell == f"{100 * figure.value:+.0f} ({100 * figure.low:+.0f} to {100 * figure.high:+.0f})"
+        value, low, high = (round(100 * each) for each in figure)
+        assert cell == f"{value:+d} ({low:+d} to {high:+d})"
     weights = tables["image: R@1 over all queries, by what the texts are multiplied with"]
     assert weights.heads[-3:] == ("2", "chosen on the other seeds", "more than raw, both chosen")
     row = found.row("image", "all", "phrase", "linear", answer="chosen weight")
     assert weights.rows[2][-2].startswith(f"{100 * row.figures['recall_at_1'].value:.0f} (")
-    assert weights.rows[2][-1].startswith(f"{100 * row.gains['raw'].value:+.0f} (")
+    assert weights.rows[2][-1].startswith(f"{round(100 * row.gains['raw'].value):+d} (")
     assert weights.rows[0][-1] == ""
 
 

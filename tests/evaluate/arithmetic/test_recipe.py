@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isthmus.encoders import CallableEncoder
-from isthmus.evaluate.arithmetic import ArithmeticOptions
+from isthmus.align import MeanCollapse, save_aligner
+from isthmus.align.provenance import FittedOn, Provenance, hash_items
+from isthmus.encoders import CallableEncoder, open_encoder
+from isthmus.evaluate.arithmetic import ArithmeticOptions, read_relations, score_relations
 
 RECIPE = Path(__file__).resolve().parents[3] / "recipes" / "arithmetic.py"
 
@@ -69,3 +71,58 @@ def test_relations(recipe, monkeypatch, tmp_path, capsys):
     told = json.loads((tmp_path / "relations.json").read_text())
     assert (told["relations"], told["found"]) == (1, ["two dogs"])
     assert json.loads(capsys.readouterr().out)["candidates"] == 4
+
+
+def relations(tmp_path):
+    words = {"a": "a cat", "b": "two cats", "c": "a dog", "answer": "two dogs"}
+    (path := tmp_path / "list.jsonl").write_text(
+        json.dumps(words) + "\n" + json.dumps(words | {"c": "a sun"})
+    )
+    return path
+
+
+def test_relations_through_an_aligner(recipe, monkeypatch, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    aligner = MeanCollapse().fit(rng.normal(size=(9, 8)), rng.normal(size=(9, 8)) + 3)
+    save_aligner(aligner, path := tmp_path / "collapse.safetensors")
+    listed = relations(tmp_path)
+    words = ("--relations", listed, "--aligner", path, "--encoder", "toy", "--out", tmp_path / "out")
+    call(recipe, monkeypatch, *words)
+    told = json.loads((tmp_path / "out" / "relations.json").read_text())
+    assert told == score_relations(toy(), read_relations(listed), aligner=aligner).to_dict()
+    for revision, dim, message in (
+        ("2", 8, "was fitted on image by toy, revision 2, not on image"),
+        (None, 4, "fitted on dim 4"),
+    ):
+        x = FittedOn("image", "toy", revision)
+        known = Provenance(x, FittedOn("text"), pairs=9, items=hash_items("abcdefghi"))
+        small = MeanCollapse().fit(rng.normal(size=(9, dim)), rng.normal(size=(9, dim)))
+        save_aligner(small, path, provenance=known)
+        assert message in refused(recipe, monkeypatch, capsys, *words)
+
+
+def refused(recipe, monkeypatch, capsys, *words):
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as left:
+        call(recipe, monkeypatch, *words)
+    assert left.value.code == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    return err
+
+
+def test_what_is_wrong_is_said_in_a_line(recipe, monkeypatch, tmp_path, capsys):
+    path = tmp_path / "other.jsonl"
+    words = ("--relations", path, "--encoder", "toy", "--out", tmp_path)
+    assert refused(recipe, monkeypatch, capsys, *words) == f"no such file: {path}\n"
+    path.write_text("France, Paris\n")
+    assert f"{path}, line 1, is not JSON" in refused(recipe, monkeypatch, capsys, *words)
+    path.write_bytes('{"a": "Malm\u00f6"}'.encode("latin-1"))
+    err = refused(recipe, monkeypatch, capsys, *words)
+    assert err.startswith(f"{path} must be text in UTF-8: ")
+    err = refused(recipe, monkeypatch, capsys, "--aligner", path, "--out", tmp_path)
+    assert err == "--aligner does not apply: it is of --relations\n"
+    monkeypatch.setattr(recipe, "open_encoder", open_encoder)
+    err = refused(recipe, monkeypatch, capsys, "--encoder", "nobody:x", "--out", tmp_path / "new")
+    assert "nobody" in err
+    assert not (tmp_path / "new").exists()

@@ -78,7 +78,7 @@ def read_relations(path: str | Path) -> list[Relation]:
     FileNotFoundError
         The list, or a picture, is not there.
     ValueError
-        A line is not as described: naming it.
+        The list is not UTF-8, or a line is not as described: naming it.
 
     Examples
     --------
@@ -91,8 +91,12 @@ def read_relations(path: str | Path) -> list[Relation]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} must be text in UTF-8: {error}") from error
     relations = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"

@@ -192,7 +192,7 @@ def _interval(figure: Figure) -> str:
 def _gain(figure: Figure | None) -> str:
     if figure is None:
         return ""
-    value, low, high = (f"{100 * each:+.0f}" for each in figure)
+    value, low, high = (f"{round(100 * each):+d}" for each in figure)
     return f"{value} ({low} to {high})"
 
 
