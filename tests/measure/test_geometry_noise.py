@@ -96,7 +96,8 @@ def test_residuals_of_known_shape():
     assert tested == 1500
     assert rejected == pytest.approx((0.05 * 30 + 15) / 45, abs=0.06)  # constant dimensions are left out
     assert kurtosis == pytest.approx(6 * 15 / 45, abs=0.6)  # an exponential's is 6
-    assert normality(x, y, np.arange(19), seed=0) == (19, None, None)
+    assert normality(x, y, np.arange(49), seed=0) == (49, None, None)
+    assert normality(x, y, np.arange(50), seed=0)[0] == 50
 
 
 def test_of_many_pairs_two_thousand_are_tested(monkeypatch):

@@ -104,13 +104,36 @@ class Bootstrap:
         return pick @ block
 
     @staticmethod
-    def figure(replicated: np.ndarray) -> Figure:
+    def figure(replicated: np.ndarray, *, share_of: int | None = None) -> Figure:
         """Return the value and its 95% percentile interval, stretched to hold the value.
 
         A value may be biased by its definition where the interval is not, as that of `l2m` is.
+
+        Parameters
+        ----------
+        replicated : ndarray of shape (1 + draws,)
+            A replicated quantity.
+        share_of : int, optional
+            It is a share in [0, 1] of so many items. Where it is 0 or 1, no resample differs, and the
+            interval reaches to the exact bound of Clopper and Pearson [1]_ instead.
+
+        References
+        ----------
+        .. [1] Clopper and Pearson, "The Use of Confidence or Fiducial Limits Illustrated in the Case of the
+           Binomial", Biometrika 1934.
+
+        Examples
+        --------
+        >>> print(Bootstrap.figure(np.zeros(1001), share_of=90))
+        0.000 [0.000, 0.040]
         """
         value, (low, high) = replicated[0], np.quantile(replicated[1:], _LEVEL)
-        return Figure(float(value), float(min(low, value)), float(max(high, value)))
+        low, high = min(low, value), max(high, value)
+        if share_of is not None:
+            bound = 1 - _LEVEL[0] ** (1 / share_of)
+            high = bound if high <= 0 else high
+            low = 1 - bound if low >= 1 else low
+        return Figure(float(value), float(low), float(high))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from isthmus.measure.statistics import unit_blocks
 from isthmus.measure.threads import in_threads
 
 MAX_TESTED = 2_000  # residuals that normality is tested on: of a million, any shape is told from Gaussian
-_LEAST_TESTED = 20  # of fewer, the test's approximation does not hold
+LEAST_TESTED = 50  # fewer cannot tell noise that is uniform, for one, from Gaussian
 _LEVEL = 0.05
 _PART_ROWS = 16_384
 _PARTS = 3
@@ -201,7 +201,7 @@ def normality(x: Any, y: Any, rows: np.ndarray, seed: int) -> tuple[int, float |
     -------
     tuple
         How many pairs; the share of dimensions, of those that vary, whose D'Agostino-Pearson test
-        rejects at 0.05; their mean excess kurtosis. None for fewer than 20 pairs.
+        rejects at 0.05; their mean excess kurtosis. None for fewer than 50 pairs.
 
     References
     ----------
@@ -209,7 +209,7 @@ def normality(x: Any, y: Any, rows: np.ndarray, seed: int) -> tuple[int, float |
     """
     from scipy.stats import kurtosis, normaltest
 
-    if len(rows) < _LEAST_TESTED:
+    if len(rows) < LEAST_TESTED:
         return len(rows), None, None
     drawn = np.sort(np.random.default_rng(seed).permutation(rows)[:MAX_TESTED])
     residual = unit_rows(x[drawn]) - unit_rows(y[drawn])

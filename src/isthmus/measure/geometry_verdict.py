@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from isthmus.measure.geometry_noise import LEAST_TESTED
+
 if TYPE_CHECKING:
     from isthmus.measure.geometry import GeometrySummary
 
@@ -135,7 +137,7 @@ def _isotropic(found: "GeometrySummary") -> Verdict:
 def _gaussian(found: "GeometrySummary") -> Verdict:
     part, share, kurtosis = "noise Gaussian", found.rejecting, found.kurtosis
     if share is None or kurtosis is None:
-        return Verdict(part, "not tested", f"{found.tested} pairs are too few: at least 20")
+        return Verdict(part, "not tested", f"{found.tested} pairs are too few: at least {LEAST_TESTED}")
     return Verdict(
         part,
         _word(share.value, 0.1, 0.5),
