@@ -209,6 +209,11 @@ def test_flickr8k_by_cross_fitting(realdata):
     assert found.figure("gr-clip").value == pytest.approx(0.875, abs=0.005)
     assert found.share("raw", "image").high < 0.01  # captions stand above every image
     assert found.difference("shared", "gr-clip").low > 0
+    whole = cross_search(x, y, items=items, methods=methods, make=every_row, options=MixedOptions(whole=True))
+    assert whole.searched == "100 image, 500 text"
+    for name, value in {"raw": 0.654, "gr-clip": 0.723}.items():
+        assert whole.figure(name).value == pytest.approx(value, abs=0.005)
+    assert whole.difference("shared", "gr-clip").low > 0
 
 
 def test_two_releases_of_one_models_name_are_two_spaces(realdata):
