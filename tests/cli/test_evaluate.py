@@ -12,8 +12,10 @@ from isthmus.encoders import CallableEncoder
 from isthmus.evaluate import group_retrieval, zero_shot
 from isthmus.evaluate.zero_shot import TEMPLATES, ensemble
 from isthmus.store import Store
+from isthmus.store.manifest import Origin
 from isthmus.theory import Geometry, sample
 
+ORIGIN = Origin("mine", None, "raw", "float32", "float32", 64, 1000)
 SMALL = Geometry(dim=24, shared_dimension=6, noise_dimension=8)
 MINE = {"encoder": "mine", "revision": "1"}
 X, Y, ITEM = sample(160, SMALL, captions=2, seed=1)
@@ -32,10 +34,11 @@ def encoder(revision="1"):
     return CallableEncoder({"text": word_rows}, name="mine", dim=24, revision=revision)
 
 
-def make_store(root, part=HELD, *, image=MINE, names=NAMES, modalities=("text", "image")):
-    store = Store.create(root, {m: image if m == "image" else MINE for m in modalities})
+def make_store(root, part=HELD, *, image=MINE, names=NAMES, modalities=("text", "image"), origin=None):
+    store = Store.create(root, {m: image if m == "image" else MINE for m in modalities}, origin=origin)
     rows = {"image": X[part], "text": Y[part]}
     metadata = {"group": names[part], "kind": [KINDS[i % 3] for i in ITEM[part]]}
+    metadata["caption"] = [f"caption {row}" for row in range(320)[part]]
     store.append({m: rows[m] for m in modalities}, metadata)
     return root
 
@@ -141,6 +144,32 @@ def test_rows_are_known_by_their_bytes(run, store, files, tmp_path):
     assert "found 160 of 160" in refused(run, *words)
     other = make_store(tmp_path / "other", FIT)
     figures(run, other, "--groups", "group", "--aligner", tmp_path / "r.safetensors", "--tasks", "retrieval")
+
+
+def test_other_names_do_not_hide_what_was_fitted_on(run, tmp_path, aligner):
+    """A store that names its items itself is known by those names too, whatever --groups says."""
+    store = make_store(tmp_path / "fit", slice(100, 320), origin=ORIGIN)
+    (tmp_path / "g.txt").write_text("\n".join(f"new{i}" for i in range(220)))
+    for groups in ("caption", tmp_path / "g.txt"):
+        words = (store, "--groups", groups, "--aligner", aligner, "--tasks", "retrieval")
+        err = refused(run, *words)
+        assert "by the store's own groups: expected items that the aligner was not fitted on" in err
+        assert "found 30 of 110 that it was: im50, im51, im52" in err
+        _, found = figures(run, *words, "--allow-train")
+        assert found["notes"] == ["30 of 110 items are of those that the aligner was fitted on"]
+    held = make_store(tmp_path / "others", HELD, origin=ORIGIN)
+    figures(run, held, "--groups", "caption", "--aligner", aligner, "--tasks", "retrieval")
+
+
+def test_rows_are_known_where_the_sides_are_swapped(run, files, tmp_path):
+    pair = (files / "x.npy", files / "y.npy")
+    assert run("align", *pair, "--aligner", "collapse", "--out", tmp_path / "r.safetensors")[0] == 0
+    words = (*pair[::-1], "--aligner", tmp_path / "r.safetensors", "--tasks", "retrieval")
+    assert "x.npy: expected items that the aligner was not fitted on, found 160 of 160" in refused(
+        run, *words
+    )
+    _, found = figures(run, *words, "--allow-train")
+    assert found["notes"] == ["160 of 160 rows are of those that the aligner was fitted on"]
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,29 @@ def test_verdicts_know_which_way_is_good():
     assert found.row("retrieval", "recall_at_1_y_to_x").aligned.value == 0
 
 
+def test_shares_of_nothing_and_all_reach_to_what_so_many_items_allow():
+    """The exact bounds of 0 of n: 1 - 0.025^(1/n), also of each class among its own images."""
+    rows = np.repeat(np.eye(24), 2, axis=0)[:20]
+    idle = MeanShift(strength=0.0).fit(X[FIT], Y[FIT])
+    items = find_items(rows, rows, np.arange(20) // 2)
+    found = evaluate_aligned(Subject(idle, rows, rows, items), tasks=["retrieval"])
+    row = found.row("retrieval", "recall_at_1_x_to_y")
+    assert row.raw == row.aligned == pytest.approx((1, 0.025 ** (1 / 10), 1))
+    assert found.row("retrieval", "median_rank_x_to_y").raw == (1, 1, 1)
+    assert row.difference == (0, 0, 0)
+    alone = Subject(idle, np.diag(np.arange(1.0, 25)), labelled=(_two_and_ten(),))
+    found = evaluate_aligned(alone, tasks=["zero-shot"])
+    assert found.row("zero-shot", "top_1", of="a").raw == pytest.approx((0, 0, 1 - 0.025 ** (1 / 2)))
+    assert found.row("zero-shot", "top_1", of="b").raw == pytest.approx((0, 0, 1 - 0.025 ** (1 / 10)))
+    assert found.row("zero-shot", "top_1").raw == pytest.approx((0, 0, 1 - 0.025 ** (1 / 12)))
+    assert found.row("zero-shot", "macro").raw == pytest.approx((0, 0, 1 - 0.025 ** (1 / 4)))
+
+
+def _two_and_ten():
+    """Two images of one class and ten of another, none of which is near a prompt."""
+    return Labelled(np.eye(24)[[22, 23], None], np.array([0] * 2 + [1] * 10 + [-1] * 12), ("a", "b"))
+
+
 def test_images_without_pairs_are_told_apart_by_their_rows(subject):
     alone = Subject(ALIGNER, subject.x, labelled=subject.labelled)
     assert (alone.images == np.arange(0, 200, 2)).all()
@@ -144,14 +167,25 @@ def test_arithmetic_of_scenes_is_asked_of_the_encoder(monkeypatch):
         revision="1",
     )
     rows = np.random.default_rng(0).normal(size=(20, 3))
-    aligner = MeanShift().fit(rows, rows + 1)
-    options = ArithmeticOptions(2, 500, (0,), ("image",), ("change",), ())
+    aligner = LinearMap().fit(rows, rows[:, ::-1] + 1)
+    options = ArithmeticOptions(6, 500, (0,), ("image",), ("change", "swap"), ())
     monkeypatch.setattr(ArithmeticOptions, "quick", lambda: options)
     found = evaluate_aligned(Subject(aligner, rows, encoder=lambda: toy), tasks=["arithmetic"])
     alone = arithmetic_benchmark(toy, {"image": {"aligned": aligner}}, options=options)
-    row = found.row("arithmetic", "recall_at_1", of="phrase")
-    assert row.aligned == alone.row("image", "all", "phrase", "aligned").figures["recall_at_1"]
-    assert row.difference == alone.row("image", "all", "phrase", "aligned").gains["raw"]
+    counts = {}
+    for prompt in ("word", "phrase", "caption"):
+        raw, mapped = (alone.row("image", "all", prompt, name) for name in ("raw", "aligned"))
+        counts[prompt] = mapped.queries
+        for name in ("recall_at_1", "recall_at_10"):
+            row = found.row("arithmetic", name, of=prompt)
+            assert (row.raw, row.aligned) == (raw.figures[name], mapped.figures[name])
+            assert row.difference.value == pytest.approx(row.aligned.value - row.raw.value)
+    assert any(row.difference.value for row in found.rows)
+    assert found.sizes["arithmetic"] == (
+        f"queries: {counts['word']} in a word, {counts['phrase']} in a phrase, "
+        f"{counts['caption']} in a caption; among 500 scenes"
+    )
+    assert len(set(counts.values())) > 1
     other = Subject(aligner, rows, encoder=lambda: toy, modality="text")
     with pytest.raises(ValueError, match="it changes images, sounds and videos by texts, not text"):
         evaluate_aligned(other, tasks=["arithmetic"])

@@ -7,7 +7,14 @@ import pytest
 
 from isthmus.align import MeanCollapse
 from isthmus.checks import unit_rows
-from isthmus.evaluate.zero_shot import TEMPLATES, class_prompts, ensemble, zero_shot
+from isthmus.evaluate.zero_shot import (
+    TEMPLATES,
+    class_prompts,
+    ensemble,
+    replicate_zero_shot,
+    zero_shot,
+)
+from isthmus.measure.bootstrap import Bootstrap
 
 CLASSES = (
     *("airplane", "car_(automobile)", "bird", "cat", "deer", "dog", "frog", "horse", "passenger_ship"),
@@ -78,6 +85,55 @@ def test_who_says_what_is_so_is_calibrated():
     labels = (p.cumsum(axis=1) < rng.random((6000, 1))).sum(axis=1)
     assert zero_shot(images, prototypes, labels=labels, temperature=0.3).figures["ece"].value < 0.03
     assert zero_shot(images, prototypes, labels=labels, temperature=0.075).figures["ece"].value > 0.15
+
+
+def spread(confidence):
+    """Images of two classes whose softmax over `np.eye(2)` at temperature 0.1 has this confidence in 0."""
+    apart = 0.1 * np.log(confidence / (1 - confidence))  # first cosine - second
+    angle = np.pi / 4 - np.arcsin(apart / np.sqrt(2))
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+@pytest.mark.parametrize("above", [0.0, 0.03, 0.1])
+def test_the_interval_of_the_ece_holds_the_truth(above):
+    """Of classifiers that are surer than right by so much; and so does that of two readings' difference."""
+    rng, hits, surer = np.random.default_rng(0), [], 0.25
+    fine = np.linspace(0.55, 0.95, 100_001)
+    true, other = (expected_error(fine, c, above) for c in (fine, sharpened(fine, surer)))
+    for seed in range(60):
+        confidence = rng.uniform(0.55, 0.95, 300)
+        labels = (rng.random(300) > confidence - above) * 1
+        images, boot = spread(confidence), Bootstrap(np.arange(300), seed)
+        found, second = (
+            replicate_zero_shot(images, np.eye(2), labels=labels, boot=boot, temperature=0.1 / power)
+            for power in (1, 1 + surer)
+        )
+        figures = found.figure("ece"), second.ece_above(found)
+        hits.append([f.low <= t <= f.high for f, t in zip(figures, (true, other - true), strict=True)])
+        assert figures[0].high - figures[0].low < 0.3
+        assert found.ece_above(found) == (0, 0, 0)
+    assert (np.mean(hits, axis=0) >= 0.9).all()
+
+
+def sharpened(confidence, by):
+    odds = (confidence / (1 - confidence)) ** (1 + by)
+    return odds / (1 + odds)
+
+
+def expected_error(drawn, confidence, above):
+    at = np.ceil(confidence * 15)
+    return sum(abs((drawn - above - confidence)[at == b].sum()) for b in np.unique(at)) / len(drawn)
+
+
+def test_bins_hold_their_upper_bound(monkeypatch):
+    """A confidence of 9/15 is in the ninth bin of 15, with what is below it, and apart from what is above."""
+    confidence = np.array([8.5, 9.0, 9.5]) / 15
+    monkeypatch.setitem(zero_shot.__globals__, "_confidence", lambda *_: confidence)
+    labels = np.array([0, 1, 1])
+    images = np.array([[1.0, 0.1], [0.1, 1.0], [1.0, 0.1]])  # right, right, wrong
+    found = zero_shot(images, np.eye(2), labels=labels).figures["ece"]
+    expected = (abs(2 - 17.5 / 15) + 9.5 / 15) / 3  # bins of 10 or 20, or a bound in the bin above, differ
+    assert found.value == pytest.approx(expected)
 
 
 def test_one_point_is_never_right(task):
@@ -189,6 +245,9 @@ def test_cifar10_by_names_of_lvis(cifar10):
     assert accuracy(images, [named[name] for name in CLASSES], labels) == pytest.approx(0.850)
     boat = [named["boat" if name == "passenger_ship" else name] for name in CLASSES]
     assert accuracy(images, boat, labels) == pytest.approx(0.902)
+    found = zero_shot(images, np.stack([named[name] for name in CLASSES]), labels=labels)
+    assert found.figures["ece"].value == pytest.approx(0.0667, abs=1e-4)
+    assert found.figures["top_5"].value == pytest.approx(0.992)
     both = ensemble([[named[name], other] for name, other in zip(CLASSES, boat, strict=True)])
     assert accuracy(images, list(both), labels) == pytest.approx(0.872)
 

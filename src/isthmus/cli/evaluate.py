@@ -131,7 +131,10 @@ def evaluate(
     if "zero-shot" in chosen:
         subject = with_classes(subject, opened, settings, told, aligner=aligner)
     if opened.is_world and "arithmetic" in chosen:
-        subject = replace(subject, encoder=opened.encoder_of_scenes(settings.device))
+        try:
+            subject = replace(subject, encoder=opened.encoder_of_scenes(settings.device))
+        except ValueError as error:
+            subject = replace(subject, unasked=str(error))
     with progress_bar("evaluating") as advance:
         found = evaluate_aligned(subject, tasks=chosen, notes=notes, progress=advance)
     show(found, as_json=as_json)
@@ -162,29 +165,48 @@ def _refuse_seen(
 ) -> tuple[str, ...]:
     """Raise if items were fitted on, or nobody knows; return what to note where that is allowed."""
     unknown = None
+    checks: list[tuple[str, list[Any]]] = []
     if told is None:
         unknown = f"{aligner} does not tell what it was fitted on: whether these items were among it"
-        names: list[Any] = []
     else:
-        by, found = item_names(opened.pairs, opened.root, settings.groups)
-        if told.named_by == "row" and by != "row":
-            by, found = item_names(replace(opened.pairs, metadata=None), opened.root, None)
+        by, checks = _names(opened, told, settings)
         if by != told.named_by:
             unknown = (
                 f"{aligner} knows what it was fitted on by the items' names, and these rows have none "
                 "(see --groups): whether they were among it"
             )
-        names = list(dict.fromkeys(found)) if by == "group" else list(found)
     if unknown is not None:
         if not settings.allow_train:
             raise ValueError(f"{unknown} cannot be known {_ALL_THE_SAME}")
         return (f"{unknown} is not known",)
     assert told is not None
-    if not settings.allow_train:
-        try:
-            told.refuse_seen(names, opened.pairs.names[0])
-        except ValueError as error:
-            raise ValueError(f"{error} {_ALL_THE_SAME}") from error
-        return ()
-    seen, kind = int(told.saw(names).sum()), "rows" if told.named_by == "row" else "items"
-    return (f"{seen} of {len(names)} {kind} are of those that the aligner was fitted on",) if seen else ()
+    notes, kind = [], "rows" if told.named_by == "row" else "items"
+    for where, names in checks:
+        if not settings.allow_train:
+            try:
+                told.refuse_seen(names, where)
+            except ValueError as error:
+                raise ValueError(f"{error} {_ALL_THE_SAME}") from error
+        elif seen := int(told.saw(names).sum()):
+            notes.append(f"{seen} of {len(names)} {kind} are of those that the aligner was fitted on")
+    return tuple(notes[:1])
+
+
+def _names(opened: Opened, told: Provenance, settings: Settings) -> tuple[str, list[tuple[str, list[Any]]]]:
+    """Return what names the items, and lists of names that must not be known, each with where it is from.
+
+    A store's own names are among them also where `--groups` has others, and of rows known by their bytes
+    those of y, for whoever swaps the two.
+    """
+    by, found = item_names(opened.pairs, opened.root, settings.groups)
+    lists = [(opened.pairs.names[0], found)]
+    if told.named_by == "row" and by != "row":
+        by, found = item_names(replace(opened.pairs, metadata=None), opened.root, None)
+        lists = [(opened.pairs.names[0], found)]
+    elif told.named_by == "group" and settings.groups is not None and opened.has_own_names:
+        _, own = item_names(opened.pairs, opened.root, None)
+        lists.append((f"{opened.pairs.names[0]}, by the store's own groups", own))
+    if told.named_by == by == "row" and opened.paired:
+        swapped = replace(opened.pairs, x=opened.pairs.y, metadata=None)
+        lists.append((opened.pairs.names[1], item_names(swapped, opened.root, None)[1]))
+    return by, [(where, list(dict.fromkeys(names) if by == "group" else names)) for where, names in lists]

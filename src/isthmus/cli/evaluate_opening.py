@@ -44,6 +44,11 @@ class Opened:
         return [] if self.pairs.metadata is None else numbered_shards(self.pairs.metadata, ".parquet")
 
     @property
+    def has_own_names(self) -> bool:
+        """Whether the store names the item of each row itself."""
+        return self.store is not None and self.store.origin is not None
+
+    @property
     def is_world(self) -> bool:
         """Whether rows are scenes of the world, whose facts are known."""
         origin = self.store.origin if self.store is not None else None
@@ -62,14 +67,18 @@ class Opened:
             self._encoder.append(encoder_of(self.store, self.modality, why="prompts take", device=device))
         return self._encoder[0]
 
-    def encoder_of_scenes(self, device: str) -> Callable[[], "Encoder"] | None:
-        """Return what gives the encoder, if it can be opened and embeds new scenes and texts."""
-        try:
-            encoder = self.encoder(device)
-        except ValueError:
-            return None
-        embeds = {self.modality, "text"} <= set(encoder.modalities) and encoder.reads == "content"
-        return (lambda: encoder) if embeds else None
+    def encoder_of_scenes(self, device: str) -> Callable[[], "Encoder"]:
+        """Return what gives the encoder, which embeds new scenes and texts.
+
+        Raises
+        ------
+        ValueError
+            It cannot be opened, or embeds none.
+        """
+        encoder = self.encoder(device)
+        if not {self.modality, "text"} <= set(encoder.modalities) or encoder.reads != "content":
+            raise ValueError(f"{encoder.name} does not embed new scenes of {self.modality} and texts")
+        return lambda: encoder
 
 
 def open_subject(x: str, y: str | None, settings: "Settings", told: Provenance | None) -> Opened:

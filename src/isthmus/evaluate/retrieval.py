@@ -83,7 +83,8 @@ def group_retrieval(
     -------
     GroupRetrieval
         R@1, R@5, R@10 in [0, 1], the median rank from 1, and the mean reciprocal rank in (0, 1], with 95%
-        bootstrap intervals over items, given the galleries. Ties count against the query.
+        bootstrap intervals over items, given the galleries; where all queries agree, the exact bound of a
+        share of so many items. Ties count against the query.
 
     Raises
     ------
@@ -110,7 +111,11 @@ def group_retrieval(
     found = replicate_retrieval(x, y, items, boot=Bootstrap(items.group, seed), gallery=gallery, seed=seed)
     size = gallery or items.count
     count = items.count // size
-    figures = {name: Bootstrap.figure(values) for name, values in found.items()}
+    asked = searched_items(items, gallery)
+    figures = {
+        name: Bootstrap.figure(values, share_of=asked if is_share(name) else None)
+        for name, values in found.items()
+    }
     left = items.count - count * size
     return GroupRetrieval(count * size, size, count, left, sampled_queries(items, gallery), figures)
 
@@ -125,6 +130,17 @@ def sampled_queries(items: Items, gallery: int | None) -> int | None:
     """Return how many queries stand for all, each way: all do in galleries, and where time allows."""
     large = gallery is None and max(len(items.x_rows), len(items.y_rows)) > EXACT_PAIRS
     return SAMPLE_QUERIES if large else None
+
+
+def searched_items(items: Items, gallery: int | None) -> int:
+    """Return how many items ask, or at least one row of each that was drawn."""
+    size, asking = gallery or items.count, sampled_queries(items, gallery)
+    return items.count // size * min(size, asking or size)
+
+
+def is_share(name: str) -> bool:
+    """Return whether a figure lies in [0, 1], and at the ends only where all queries agree."""
+    return not name.startswith("median_rank")
 
 
 def replicate_retrieval(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -170,7 +170,8 @@ def zero_shot(
     ZeroShot
         Top-1, top-5, the mean over classes of their top-1, and the expected calibration error over 15 bins of
         equal width [1]_, each in [0, 1], with 95% bootstrap intervals over images. A tie counts as an error,
-        so that a map that sends everything to one point is never right.
+        so that a map that sends everything to one point is never right. Chance makes the error of few images
+        larger than that of all: its interval is wide enough to hold the latter, and 0 where there is none.
 
     Raises
     ------
@@ -195,14 +196,12 @@ def zero_shot(
     if len(names) != len(prototypes):
         raise ValueError(f"names has {len(names)} classes, prototypes has {len(prototypes)}")
     boot = Bootstrap(np.arange(len(images)), seed)
-    overall, of_class = replicate_zero_shot(
-        images, prototypes, labels=labels, boot=boot, temperature=temperature
-    )
+    found = replicate_zero_shot(images, prototypes, labels=labels, boot=boot, temperature=temperature)
     return ZeroShot(
         len(images),
         temperature,
-        {name: boot.figure(values) for name, values in overall.items()},
-        {names[at]: boot.figure(values) for at, values in of_class.items()},
+        {name: found.figure(name) for name in FIGURES if name in found},
+        {names[at]: found.of_one(at) for at in found.of_class},
     )
 
 
@@ -221,28 +220,91 @@ def check_labels(labels: Any, n: int, classes: int) -> np.ndarray:
     return labels.astype(np.int64)
 
 
+@dataclass(frozen=True, eq=False)
+class Replicated:
+    """What :func:`zero_shot` found, replicated, so that two readings of the same images can be compared.
+
+    Examples
+    --------
+    >>> images = np.tile(np.eye(2), (20, 1))
+    >>> boot = Bootstrap(np.arange(40), seed=0)
+    >>> found = replicate_zero_shot(images, np.eye(2), labels=np.tile([0, 1], 20), boot=boot, temperature=1)
+    >>> print(found.figure("top_1"))
+    1.000 [0.912, 1.000]
+    """
+
+    shares: dict[str, np.ndarray]  # FIGURES but the ECE, (1 + draws,) each
+    of_class: dict[int, np.ndarray]  # top-1 by class that has images, (1 + draws,) each
+    count: dict[int, int]  # images by class
+    apart: np.ndarray  # (bins, 1 + draws) right less confidence in each bin, summed over its images, over n
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.shares or name == "ece"
+
+    def share_of(self, name: str) -> int:
+        """Return of how many images a figure is the share; for macro, as its smallest class allows."""
+        counts = self.count.values()
+        return min(counts) * len(counts) if name == "macro" else sum(counts)
+
+    def figure(self, name: str) -> Figure:
+        """Return one of FIGURES with its interval."""
+        if name != "ece":
+            return Bootstrap.figure(self.shares[name], share_of=self.share_of(name))
+        value = float(np.abs(self.apart[:, 0]).sum())
+        bound = _most(np.abs(self._moves).sum(axis=0))
+        return Figure(value, max(value - bound, 0.0), min(value + bound, 1.0))
+
+    def of_one(self, label: int) -> Figure:
+        """Return the top-1 of a class with its interval."""
+        return Bootstrap.figure(self.of_class[label], share_of=self.count[label])
+
+    def ece_above(self, other: Self) -> Figure:
+        """Return by how much the ECE is above that of another reading of the same images.
+
+        Per bin it is off by no more than both moves, nor, where the two readings are much the same, by more
+        than twice the distance of the two and the difference of their moves.
+        """
+        value = float(np.abs(self.apart[:, 0]).sum() - np.abs(other.apart[:, 0]).sum())
+        near = 2 * np.abs(self.apart[:, :1] - other.apart[:, :1]) + np.abs(self._moves - other._moves)
+        far = np.abs(self._moves) + np.abs(other._moves)
+        bound = _most(np.minimum(near, far).sum(axis=0))
+        return Figure(value, max(value - bound, -1.0), min(value + bound, 1.0))
+
+    @property
+    def _moves(self) -> np.ndarray:
+        return self.apart[:, 1:] - self.apart[:, :1]
+
+
+def _most(bounds: np.ndarray) -> float:
+    """Return what 95% of the resamples stay within.
+
+    Chance adds to a sum of absolute values, and to that of every resample: their quantiles lie above the
+    truth where bins are right. By the triangle inequality the sum is off by no more than its parts in all.
+    """
+    return float(np.quantile(bounds, 0.95))
+
+
 def replicate_zero_shot(
     images: Any, prototypes: np.ndarray, *, labels: np.ndarray, boot: Bootstrap, temperature: float
-) -> tuple[dict[str, np.ndarray], dict[int, np.ndarray]]:
+) -> Replicated:
     """Return the figures of :func:`zero_shot` and each class's top-1, replicated by `boot`."""
     classes = len(prototypes)
     ranks = retrieval_ranks(images, prototypes, query_items=labels, gallery_items=np.arange(classes))
     right = (ranks == 1) * 1.0  # (n,)
-    overall = {"top_1": boot.mean(right)}
+    shares = {"top_1": boot.mean(right)}
     if classes > _TOP:
-        overall[f"top_{_TOP}"] = boot.mean((ranks <= _TOP) * 1.0)
-    of_class, total, present = {}, 0.0, 0.0
+        shares[f"top_{_TOP}"] = boot.mean((ranks <= _TOP) * 1.0)
+    of_class, count, total, present = {}, {}, 0.0, 0.0
     for label in np.unique(labels).tolist():
         rows = np.flatnonzero(labels == label)
-        of_class[label] = boot.mean(right[rows], rows)
+        of_class[label], count[label] = boot.mean(right[rows], rows), len(rows)
         drawn = boot.weights @ np.bincount(boot.bin[rows], minlength=boot.bins) > 0
         total, present = total + of_class[label] * drawn, present + drawn
-    overall["macro"] = total / np.maximum(present, 1)
+    shares["macro"] = total / np.maximum(present, 1)
     confidence = _confidence(images, prototypes, temperature)
     at = np.clip(np.ceil(confidence * _BINS) - 1, 0, _BINS - 1)  # bins hold their upper bound
-    apart = [np.abs(boot.mean((right - confidence) * (at == b))) for b in np.unique(at)]  # by bin
-    overall["ece"] = np.sum(apart, axis=0)
-    return overall, of_class
+    apart = np.array([boot.mean((right - confidence) * (at == b)) for b in range(_BINS)])
+    return Replicated(shares, of_class, count, apart)
 
 
 def _confidence(images: Any, prototypes: np.ndarray, temperature: float) -> np.ndarray:

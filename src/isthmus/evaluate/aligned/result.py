@@ -49,9 +49,15 @@ class Row:
         aligned: np.ndarray,
         of: str = "",
         lower: bool = False,
+        share_of: int | None = None,
     ) -> Self:
-        """Return a row of two replicated figures, (1 + draws,) each, of the same resamples."""
-        return cls(task, figure, *map(Bootstrap.figure, (raw, aligned, aligned - raw)), of, lower)
+        """Return a row of two replicated figures, (1 + draws,) each, of the same resamples.
+
+        `share_of` is as for :meth:`isthmus.measure.bootstrap.Bootstrap.figure`, of the two, not of their
+        difference.
+        """
+        figures = (Bootstrap.figure(values, share_of=share_of) for values in (raw, aligned))
+        return cls(task, figure, *figures, Bootstrap.figure(aligned - raw), of, lower)
 
     @property
     def verdict(self) -> str:

@@ -74,6 +74,7 @@ class Subject:
     labelled: tuple[Labelled, ...] = ()
     unlabelled: str = "there are no labels and classes"  # why `labelled` is empty
     encoder: Callable[[], Encoder] | None = None  # opens the encoder, where it knows the world
+    unasked: str = "it takes scenes of the world, and an encoder that embeds them"  # why there is none
     modality: str = "image"  # what x is
     gallery: int | None = None  # items of a gallery, beside all
     seed: int = 0  # of the resamples

@@ -1,6 +1,6 @@
 """The tasks by name. Each takes a subject and returns its rows; one that cannot raises `LacksError`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,12 +11,19 @@ from isthmus.evaluate.aligned.result import Row
 from isthmus.evaluate.aligned.subject import Labelled, LacksError, Subject
 from isthmus.evaluate.arithmetic import ArithmeticOptions, arithmetic_benchmark
 from isthmus.evaluate.mixed import MixedOptions, mixed_task
-from isthmus.evaluate.retrieval import check_gallery, replicate_retrieval, sampled_queries
-from isthmus.evaluate.zero_shot import ensemble, replicate_zero_shot
+from isthmus.evaluate.retrieval import (
+    check_gallery,
+    is_share,
+    replicate_retrieval,
+    sampled_queries,
+    searched_items,
+)
+from isthmus.evaluate.zero_shot import Replicated, ensemble, replicate_zero_shot
 from isthmus.measure.bootstrap import Bootstrap
 
-_LOWER = ("median_rank", "ece")  # figures whose names begin so are better where they are lower
+_LOWER = "median_rank"  # figures whose names begin so are better where they are lower
 _PROMPTS = ("word", "phrase", "caption")  # in which the benchmark of arithmetic asks
+_ARITHMETIC = ("recall_at_1", "recall_at_10")
 
 
 @dataclass
@@ -49,7 +56,18 @@ def retrieval_task(subject: Subject) -> Outcome:
             replicate_retrieval(*pair, items, boot=boot, gallery=gallery, seed=subject.seed)
             for pair in ((x, y), subject.aligned)
         )
-        rows += _rows(name, raw, aligned)
+        asked = searched_items(items, gallery)
+        rows += [
+            Row.paired(
+                name,
+                figure,
+                raw=raw[figure],
+                aligned=aligned[figure],
+                lower=figure.startswith(_LOWER),
+                share_of=asked if is_share(figure) else None,
+            )
+            for figure in raw
+        ]
         searched = f"{len(items.x_rows)} x, {len(items.y_rows)} y of {items.count} items"
         if (asking := sampled_queries(items, gallery)) is not None:
             searched += f", by {asking} sampled rows of each"
@@ -86,15 +104,24 @@ def _classify(subject: Subject, labelled: Labelled, outcome: Outcome) -> None:
             (subject.aligner.transform(images), _prototypes(mapped, labelled)),
         )
     ]
-    (raw, raw_classes), (aligned, aligned_classes) = found
-    outcome.rows += _rows(name, raw, aligned)
-    for at, values in raw_classes.items():
-        of = labelled.names[at]
-        outcome.rows.append(Row.paired(name, "top_1", raw=values, aligned=aligned_classes[at], of=of))
+    outcome.rows += _classified(name, *found, names=labelled.names)
     classes = (
         f"{len(labelled.names)} classes, {labelled.templates} prompt{'s' * (labelled.templates > 1)} each"
     )
     outcome.sizes[name] = f"{len(rows)} images, {classes}"
+
+
+def _classified(name: str, raw: Replicated, aligned: Replicated, *, names: Sequence[str]) -> list[Row]:
+    rows = [
+        Row.paired(name, figure, raw=values, aligned=aligned.shares[figure], share_of=raw.share_of(figure))
+        for figure, values in raw.shares.items()
+    ]
+    figures = raw.figure("ece"), aligned.figure("ece"), aligned.ece_above(raw)
+    rows.append(Row(name, "ece", *figures, lower_is_better=True))
+    for at, values in raw.of_class.items():
+        other, count = aligned.of_class[at], raw.count[at]
+        rows.append(Row.paired(name, "top_1", raw=values, aligned=other, of=names[at], share_of=count))
+    return rows
 
 
 def _prototypes(mapped: np.ndarray, labelled: Labelled) -> np.ndarray:
@@ -128,7 +155,7 @@ def mixed_search_task(subject: Subject) -> Outcome:
 def arithmetic_task(subject: Subject) -> Outcome:
     """Calculate with scenes of the world, others than those of the subject."""
     if subject.encoder is None:
-        raise LacksError("it takes scenes of the world, and an encoder that embeds them")
+        raise LacksError(subject.unasked)
     if subject.modality not in ("image", "audio", "video"):
         raise LacksError(f"it changes images, sounds and videos by texts, not {subject.modality}")
     quick = ArithmeticOptions.quick()
@@ -138,21 +165,15 @@ def arithmetic_task(subject: Subject) -> Outcome:
     found = arithmetic_benchmark(
         subject.encoder(), {subject.modality: {"aligned": subject.aligner}}, options=options
     )
-    rows, queries = [], 0
+    rows, asked = [], []
     for prompt in _PROMPTS:
         raw, aligned = (found.row(subject.modality, "all", prompt, name) for name in ("raw", "aligned"))
-        figures = (raw.figures["recall_at_1"], aligned.figures["recall_at_1"], aligned.gains["raw"])
-        rows.append(Row("arithmetic", "recall_at_1", *figures, of=prompt))
-        queries = aligned.queries
-    size = f"{queries} queries among {options.candidates} scenes, by how they are put"
+        for name in _ARITHMETIC:
+            figures = raw.figures[name], aligned.figures[name], aligned.over_raw[name]
+            rows.append(Row("arithmetic", name, *figures, of=prompt))
+        asked.append(f"{aligned.queries} in a {prompt}")
+    size = f"queries: {', '.join(asked)}; among {options.candidates} scenes"
     return Outcome(rows, {"arithmetic": size}, {"arithmetic": found.to_dict()})
-
-
-def _rows(task: str, raw: dict[str, np.ndarray], aligned: dict[str, np.ndarray]) -> list[Row]:
-    return [
-        Row.paired(task, name, raw=raw[name], aligned=aligned[name], lower=name.startswith(_LOWER))
-        for name in raw
-    ]
 
 
 TASKS: dict[str, Task] = {
