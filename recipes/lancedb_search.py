@@ -1,66 +1,132 @@
 """Images and texts in one LanceDB table, searched by texts, raw and through an aligner.
 
     python recipes/lancedb_search.py ALIGNER STORE [--folder FOLDER]
+    python recipes/lancedb_search.py ALIGNER IMAGES TEXTS [--folder FOLDER]
 
-Raw, a text finds texts: all of them are nearer to it than any image. Through the aligner both are found. What
-is counted is how many of the ten nearest are images and how many texts, of pairs that stand in the store.
-Needs `pip install lancedb`.
+Raw, a text finds texts: all of them are nearer to it than any image. Through the aligner it finds images too;
+how many depends on the encoder, on how many texts an image has, and on the aligner (docs/shipping.md has
+figures). Each item's image stands in the table once, with all texts; of a query's own item the texts are left
+out, so that its image is what answers it. Of the ten nearest, the images and the texts are counted, and how
+often that image is among them. Search items that the aligner has not learned from. Needs `pip install lancedb`.
 """
 
 import argparse
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from isthmus import load_aligner
-from isthmus.store import Store
+from isthmus.align.files import read_provenance
+from isthmus.align.provenance import FittedOn
+from isthmus.cli.origin import embedded_by
+from isthmus.measure import find_items
+from isthmus.store import open_pairs
 
 QUERIES = 100
 FOUND = 10
 
-Search = Callable[[np.ndarray], list[list[str]]]
+Search = Callable[[np.ndarray, int], list[list[int]]]  # queries, how many to find: rows by nearness
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is searched: the image of each item, then all texts."""
+
+    image: np.ndarray  # (items, dim)
+    text: np.ndarray  # (n, dim)
+    image_item: np.ndarray  # (items,)
+    text_item: np.ndarray  # (n,)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Everything, images first."""
+        return np.concatenate([self.image, self.text])
+
+    @property
+    def modality(self) -> list[str]:
+        """What each row is."""
+        return ["image"] * len(self.image) + ["text"] * len(self.text)
 
 
 def main() -> None:
     """Fill a table raw and one aligned, search both, and print what was found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("aligner", type=Path)
-    parser.add_argument("store", type=Path)
+    parser.add_argument("store", help="or the file of the images")
+    parser.add_argument("texts", nargs="?", help="the file of the texts, where there is no store")
     parser.add_argument("--folder", type=Path, help="to keep the tables in; by default they are forgotten")
     arguments = parser.parse_args()
-    aligner, pairs = load_aligner(arguments.aligner), Store.open(arguments.store).pairs
-    images, texts = np.asarray(pairs.x, np.float32), np.asarray(pairs.y, np.float32)
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.folder or Path(scratch)
-        print("  ".join(("table  ", *(f"{name:>6}" for name in ("images", "texts")))))
-        for name, rows in (("raw", (images, texts)), ("aligned", aligner.transform(images, texts))):
-            search = filled(folder, name, *rows)
-            found = [modality for nearest in search(rows[1][:QUERIES]) for modality in nearest]
-            print(f"{name:7}  " + "  ".join(f"{found.count(m) / QUERIES:6.1f}" for m in ("image", "text")))
+        compare(
+            tables(arguments.aligner, arguments.store, arguments.texts),
+            lambda name, table: filled(folder, name, table),
+        )
 
 
-def filled(folder: Path, name: str, images: np.ndarray, texts: np.ndarray) -> Search:
-    """Put both into a table, and return a search for the modalities of what is nearest to each query."""
+def tables(aligner: Path, x: str, y: str | None) -> dict[str, Table]:
+    """Return what is to be searched, raw and aligned; refuse embeddings of other encoders than the aligner's."""
+    pairs, told = open_pairs(x, y), read_provenance(aligner)
+    for name, space in zip(pairs.names, (told.x, told.y) if told else (FittedOn(), FittedOn()), strict=True):
+        if not space.admits(source := embedded_by(name)):
+            raise SystemExit(f"{name} is {source}: expected {space}, which {aligner} was fitted on")
+    item = find_items(pairs.x, pairs.y, pairs.groups).group
+    image_item, first = np.unique(item, return_index=True)
+    images, texts = np.asarray(pairs.x, np.float32)[first], np.asarray(pairs.y, np.float32)
+    aligned = load_aligner(aligner).transform(images, texts)
+    return {
+        name: Table(*rows, image_item, item)
+        for name, rows in (("raw", (images, texts)), ("aligned", aligned))
+    }
+
+
+def compare(searched: dict[str, Table], fill: Callable[[str, Table], Search]) -> None:
+    """Search each table, and print what was found: means over queries."""
+    print(f"{'':8}{'images':>8}{'texts':>8}{'its own image':>16}")
+    for name, table in searched.items():
+        images, own = counted(table, fill(name, table))
+        print(f"{name:8}{images:8.1f}{FOUND - images:8.1f}{own:16.2f}")
+
+
+def counted(table: Table, search: Search) -> tuple[float, float]:
+    """Return how many of the ten nearest are images, and how often the query's own is among them."""
+    texts = np.unique(np.linspace(0, len(table.text) - 1, QUERIES).astype(int))
+    item = np.concatenate([table.image_item, table.text_item])
+    left_out = np.bincount(table.text_item).max()  # of a query's own item, at most
+    images, own = [], []
+    for text, found in zip(texts, search(table.text[texts], FOUND + int(left_out)), strict=True):
+        is_own = item[found] == table.text_item[text]
+        is_image = np.array(found) < len(table.image)
+        kept = (is_image | ~is_own).nonzero()[0][:FOUND]
+        images.append(is_image[kept].sum())
+        own.append((is_image & is_own)[kept].any())
+    return float(np.mean(images)), float(np.mean(own))
+
+
+def filled(folder: Path, name: str, table: Table) -> Search:
+    """Put everything into a table of LanceDB, and return its search."""
     import lancedb
     import pyarrow as pa
 
-    vectors = np.concatenate([images, texts])
-    table = lancedb.connect(folder).create_table(
+    rows = table.rows
+    held = lancedb.connect(folder).create_table(
         name,
         pa.table(
             {
-                "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1]),
-                "modality": ["image"] * len(images) + ["text"] * len(texts),
+                "vector": pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), rows.shape[1]),
+                "modality": table.modality,
+                "row": range(len(rows)),
             }
         ),
         mode="overwrite",
     )
 
-    def search(queries: np.ndarray) -> list[list[str]]:
+    def search(queries: np.ndarray, count: int) -> list[list[int]]:
         return [
-            table.search(query).distance_type("cosine").limit(FOUND).to_arrow()["modality"].to_pylist()
+            held.search(query).distance_type("cosine").limit(count).to_arrow()["row"].to_pylist()
             for query in queries
         ]
 

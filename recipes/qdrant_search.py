@@ -1,26 +1,20 @@
 """Images and texts in one Qdrant collection, searched by texts, raw and through an aligner.
 
     python recipes/qdrant_search.py ALIGNER STORE [--url URL]
+    python recipes/qdrant_search.py ALIGNER IMAGES TEXTS [--url URL]
 
-Raw, a text finds texts: all of them are nearer to it than any image. Through the aligner both are found. What
-is counted is how many of the ten nearest are images and how many texts, of pairs that stand in the store.
-Needs `pip install qdrant-client`. Without --url it runs in this process, which is meant for some thousand rows.
+What is searched and counted is as in lancedb_search.py beside it: raw, a text finds ten texts and no image;
+through the aligner it finds images too, as many as docs/shipping.md says. Search items that the aligner has not
+learned from. Needs `pip install qdrant-client`. Without --url it runs in this process, which is meant for some
+thousand rows.
 """
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from isthmus import load_aligner
-from isthmus.store import Store
-
-QUERIES = 100
-FOUND = 10
-
-Search = Callable[[np.ndarray], list[list[str]]]
+from lancedb_search import Search, Table, compare, tables
 
 
 def main() -> None:
@@ -29,35 +23,34 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("aligner", type=Path)
-    parser.add_argument("store", type=Path)
+    parser.add_argument("store", help="or the file of the images")
+    parser.add_argument("texts", nargs="?", help="the file of the texts, where there is no store")
     parser.add_argument("--url", help="of a server; by default the collections are in memory")
     arguments = parser.parse_args()
     client = QdrantClient(arguments.url) if arguments.url else QdrantClient(":memory:")
-    aligner, pairs = load_aligner(arguments.aligner), Store.open(arguments.store).pairs
-    images, texts = np.asarray(pairs.x, np.float32), np.asarray(pairs.y, np.float32)
-    print("  ".join(("collection", *(f"{name:>6}" for name in ("images", "texts")))))
-    for name, rows in (("raw", (images, texts)), ("aligned", aligner.transform(images, texts))):
-        search = filled(client, f"isthmus-{name}", *rows)
-        found = [modality for nearest in search(rows[1][:QUERIES]) for modality in nearest]
-        print(f"{name:10}  " + "  ".join(f"{found.count(m) / QUERIES:6.1f}" for m in ("image", "text")))
+    compare(
+        tables(arguments.aligner, arguments.store, arguments.texts),
+        lambda name, table: filled(client, f"isthmus-{name}", table),
+    )
 
 
-def filled(client: Any, name: str, images: np.ndarray, texts: np.ndarray) -> Search:
-    """Put both into a new collection, and return a search for the modalities of what is nearest to each query."""
+def filled(client: Any, name: str, table: Table) -> Search:
+    """Put everything into a new collection, and return its search."""
     from qdrant_client import models
 
-    size = models.VectorParams(size=images.shape[1], distance=models.Distance.COSINE)
+    rows = table.rows
+    size = models.VectorParams(size=rows.shape[1], distance=models.Distance.COSINE)
     client.create_collection(name, vectors_config=size)
     client.upload_collection(
         name,
-        vectors=np.concatenate([images, texts]),
-        payload=[{"modality": "image"}] * len(images) + [{"modality": "text"}] * len(texts),
-        ids=range(len(images) + len(texts)),
+        vectors=rows,
+        payload=[{"modality": modality} for modality in table.modality],
+        ids=range(len(rows)),
     )
 
-    def search(queries: np.ndarray) -> list[list[str]]:
-        found = [client.query_points(name, query=query.tolist(), limit=FOUND).points for query in queries]
-        return [[point.payload["modality"] for point in points] for points in found]
+    def search(queries: np.ndarray, count: int) -> list[list[int]]:
+        found = [client.query_points(name, query=query.tolist(), limit=count).points for query in queries]
+        return [[int(point.id) for point in points] for points in found]
 
     return search
 

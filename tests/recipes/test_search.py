@@ -9,43 +9,87 @@ import numpy as np
 import pytest
 
 from isthmus.align import SharedSpace, save_aligner
+from isthmus.align.provenance import FittedOn, Provenance, hash_items
 from isthmus.store import Store
 from isthmus.theory import sample
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
 
+LIBRARIES = [("lancedb_search", "lancedb"), ("qdrant_search", "qdrant_client")]
+CLIP = {"encoder": "clip:b32"}
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A store of 300 pairs and an aligner of it."""
+    """A store of 150 images with two texts each, and an aligner of it."""
     folder = tmp_path_factory.mktemp("recipe")
-    x, y, _ = (part.astype(np.float32) for part in sample(300, seed=1))
-    clip = {"encoder": "clip:b32"}
-    Store.create(folder / "store", {"image": clip, "text": clip}).append({"image": x, "text": y})
+    x, y, item = sample(150, captions=2, seed=1)
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    fill(folder / "store", x, y, item, CLIP)
     aligner = SharedSpace(noise="separate", shrinkage=0.8, strength=8).fit(x, y)
-    save_aligner(aligner, folder / "a.safetensors")
-    return folder, {"raw": (x, y), "aligned": aligner.transform(x, y)}
+    both = FittedOn("image", "clip:b32"), FittedOn("text", "clip:b32")
+    told = Provenance(*both, pairs=len(x), items=hash_items(map(str, item)))
+    save_aligner(aligner, folder / "a.safetensors", provenance=told)
+    return folder, item, {"raw": (x, y), "aligned": aligner.transform(x, y)}
 
 
-def by_hand(x, y):
-    """Mean numbers of images and texts among the ten nearest to each of the first 100 texts."""
-    rows = np.concatenate([x, y])
-    nearest = np.argsort(-(y[:100] @ rows.T), axis=1)[:, :10]
-    images = (nearest < len(x)).sum(axis=1).mean()
-    return [round(images, 1), round(10 - images, 1)]
+def fill(root, x, y, item, encoder):
+    store = Store.create(root, {"image": encoder, "text": encoder})
+    store.append({"image": x, "text": y}, {"group": [f"im{i:03}" for i in item]})
 
 
-@pytest.mark.parametrize(
-    "recipe, library", [("lancedb_search", "lancedb"), ("qdrant_search", "qdrant_client")]
-)
+def by_hand(x, y, item):
+    """Mean numbers of images and texts among the ten nearest of other items, and shares of own images."""
+    counts = []
+    for q in np.unique(np.linspace(0, len(y) - 1, 100).astype(int)):
+        of_images = [(x[i] @ y[q], "image", item[i]) for i in range(0, len(x), 2)]  # two texts each
+        of_texts = [(y[i] @ y[q], "text", item[i]) for i in range(len(y)) if item[i] != item[q]]
+        nearest = sorted(of_images + of_texts, key=lambda one: -one[0])[:10]
+        images = [owner for _, modality, owner in nearest if modality == "image"]
+        counts.append([len(images), 10 - len(images), item[q] in images])
+    return np.mean(counts, axis=0)
+
+
+def searched(recipe, *words):
+    command = [sys.executable, RECIPES / f"{recipe}.py", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("recipe, library", LIBRARIES)
 def test_recipe_counts_what_a_search_by_hand_finds(made, recipe, library):
     if importlib.util.find_spec(library) is None:
         pytest.skip(f"{library} is not installed: it is needed by recipes/{recipe}.py alone")
-    folder, rows = made
-    command = [sys.executable, RECIPES / f"{recipe}.py", folder / "a.safetensors", folder / "store"]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-    counts = {words[0]: [float(word) for word in words[1:]] for words in map(str.split, printed[1:])}
-    assert counts["raw"] == [0.0, 10.0]
+    folder, item, rows = made
+    done = searched(recipe, folder / "a.safetensors", folder / "store")
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout.splitlines()[1:]
+    counts = {words[0]: [float(word) for word in words[1:]] for words in map(str.split, printed)}
+    assert counts["raw"] == [0.0, 10.0, 0.0]
     assert counts["aligned"][0] > 2
     for name in ("raw", "aligned"):
-        assert counts[name] == pytest.approx(by_hand(*rows[name]), abs=0.11)
+        x, y = (part / np.linalg.norm(part, axis=1, keepdims=True) for part in rows[name])
+        assert counts[name] == pytest.approx(by_hand(x, y, item), abs=0.11)
+        assert counts[name][2] == pytest.approx(by_hand(x, y, item)[2], abs=0.011)
+
+
+@pytest.mark.parametrize("recipe, library", LIBRARIES)
+def test_another_encoders_store_is_refused(made, tmp_path, recipe, library):
+    if importlib.util.find_spec(library) is None:
+        pytest.skip(f"{library} is not installed: it is needed by recipes/{recipe}.py alone")
+    folder, item, rows = made
+    fill(tmp_path / "store", *rows["raw"], item, {"encoder": "clip:l14"})
+    done = searched(recipe, folder / "a.safetensors", tmp_path / "store")
+    assert done.returncode == 1
+    assert "img_emb is image by clip:l14: expected image by clip:b32, which" in done.stderr
+
+
+def test_files_are_searched_as_a_store_is(made, tmp_path):
+    pytest.importorskip("qdrant_client", reason="qdrant-client is not installed")
+    folder, _, rows = made
+    for name, part in zip(("x.npy", "y.npy"), rows["raw"], strict=True):
+        np.save(tmp_path / name, part)
+    words = (folder / "a.safetensors", tmp_path / "x.npy", tmp_path / "y.npy")
+    of_store = searched("qdrant_search", folder / "a.safetensors", folder / "store")
+    of_files = searched("qdrant_search", *words)
+    assert of_files.stdout == of_store.stdout != ""
