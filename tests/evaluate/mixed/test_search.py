@@ -192,6 +192,8 @@ def test_options_say_what_is_wrong(queries, corpus):
             MixedOptions(recall_at=recall_at)
     with pytest.raises(ValueError, match=r"weights must hold at least one number in \[0, 1\], got none"):
         choose_weights(corpus, queries, methods=["raw"], weights=[])
+    with pytest.raises(ValueError, match="against must be a list of names, got 'raw'"):
+        MixedOptions(against="raw")
     for against in (("fooo",), ("raw", "gr-clip+")):
         options = MixedOptions(against=against)
         with pytest.raises(ValueError, match=r"against must name methods, of these \(raw\) or others, got"):

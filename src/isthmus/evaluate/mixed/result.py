@@ -35,6 +35,8 @@ class MixedOptions:
             raise ValueError(f"recall_at must hold at least one length of list, got {self.recall_at!r}")
         for k in self.recall_at:
             check_number(k, "recall_at", "[1, inf)", integer=True)
+        if isinstance(self.against, str):
+            raise ValueError(f"against must be a list of names, got {self.against!r}")
         if self.weight is not None:
             check_number(self.weight, "weight", "[0, 1]")
         check_number(self.queries, "queries", "[2, inf)", integer=True)
