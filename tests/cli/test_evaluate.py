@@ -250,6 +250,8 @@ def test_a_store_without_the_second_modality(run, tmp_path, aligner, classes, mo
 
 @pytest.mark.parametrize(
     "words, message",
+    err = refused(run, *words, "--aligner", aligner, "--gallery", 5)
+    assert "--gallery does not apply: retrieval takes pairs, and there is one modality only" in err
     [
         (("--tasks", "sing"), "--tasks must be some of retrieval, zero-shot, mixed, arithmetic, got sing"),
         (("--tasks", "mixed", "--gallery", 5), "--gallery does not apply: it is of retrieval"),
@@ -267,7 +269,9 @@ def test_a_store_without_the_second_modality(run, tmp_path, aligner, classes, mo
             "--templates does not apply: --prototypes are embedded already",
         ),
         (("--labels", "kind", "--classes", "nowhere.txt"), "no such file: nowhere.txt"),
-        (("--gallery", 500), r"gallery must be a whole number in [2, 80], got 500"),
+        (("--temperature", 5), "does not apply: zero-shot is skipped: it takes --labels and --classes"),
+        (("--gallery", 500), "--gallery must be a whole number in [2, 80], got 500"),
+        (("--temperature", 0), "--temperature must be a number in (0, inf), got 0"),
     ],
 )
 def test_options_given_in_vain_are_refused(run, store, aligner, words, message):

@@ -133,6 +133,7 @@ def evaluate(
     if opened.is_world and "arithmetic" in chosen:
         try:
             subject = replace(subject, encoder=opened.encoder_of_scenes(settings.device))
+    _check_use(settings, subject)
         except ValueError as error:
             subject = replace(subject, unasked=str(error))
     with progress_bar("evaluating") as advance:
@@ -164,6 +165,14 @@ def _refuse_seen(
     opened: Opened, told: Provenance | None, settings: Settings, aligner: Path
 ) -> tuple[str, ...]:
     """Raise if items were fitted on, or nobody knows; return what to note where that is allowed."""
+def _check_use(settings: Settings, subject: Subject) -> None:
+    """Refuse settings of tasks that are asked for and will be skipped."""
+    if settings.gallery is not None and subject.items is None:
+        raise ValueError("--gallery does not apply: retrieval takes pairs, and there is one modality only")
+    if settings.temperature != TEMPERATURE and not subject.labelled:
+        raise ValueError(f"--temperature does not apply: zero-shot is skipped: {subject.unlabelled}")
+
+
     unknown = None
     checks: list[tuple[str, list[Any]]] = []
     if told is None:
