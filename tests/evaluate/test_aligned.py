@@ -226,6 +226,16 @@ def test_errors_name_what_is_wrong(subject):
         evaluate_aligned(Subject(ALIGNER, subject.x), tasks=["zero-shot"])
     with pytest.raises(ValueError, match="x must have dim 24, got dim 5"):
         evaluate_aligned(Subject(ALIGNER, np.ones((4, 5))))
+    with pytest.raises(
+        ValueError, match=r"tasks must be a list of some of retrieval, .* got the text 'mixed'"
+    ):
+        evaluate_aligned(subject, tasks="mixed")
+    with pytest.raises(ValueError, match="y must have a row for each of the 200 of x, got 5"):
+        evaluate_aligned(Subject(ALIGNER, subject.x, subject.y[:5], subject.items))
+    with pytest.raises(ValueError, match="y must have dim 24, got dim 5"):
+        evaluate_aligned(Subject(ALIGNER, subject.x, subject.y[:, :5], subject.items))
+    with pytest.raises(ValueError, match="items must be of the 100 rows of x, got those of 200"):
+        evaluate_aligned(Subject(ALIGNER, subject.x[:100], subject.y[:100], subject.items))
     few = Labelled(subject.labelled[0].prompts, np.zeros(3, int), ("a", "b", "c", "d"))
     with pytest.raises(ValueError, match="expected 200 labels and prompts of dim 24, got 3 and dim 24"):
         evaluate_aligned(Subject(ALIGNER, subject.x, labelled=(few,)))

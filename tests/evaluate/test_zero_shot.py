@@ -182,7 +182,7 @@ def test_templates_are_filled_class_by_class():
     [
         (["cat"], ["a {}"], "names: expected at least 2 classes, got 1"),
         (["cat", "cat"], ["a {}"], "names: expected each class once, found 'cat' twice"),
-        (["cat", " "], ["a {}"], "names: expected each class once, found ' '"),
+        (["cat", " "], ["a {}"], "names: expected a name for each class, found ' '"),
         (["cat", "dog"], ["a {}", "a photo"], "one {} in each, where the name goes, got 'a photo'"),
         (["cat", "dog"], ["{} {}"], "got '{} {}'"),
         (["cat", "dog"], [], "templates: expected at least one"),

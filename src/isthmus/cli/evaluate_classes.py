@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from isthmus.encoders import Encoder
 
 _SHOWN = 3  # labels that an error names
-_NONE = ("-", "", "None")  # labels of rows without one; None is an empty entry of a parquet file
+_NONE = "-"  # label of a row without one
 
 
 def with_classes(
@@ -51,13 +51,12 @@ def with_classes(
 def _labelled(opened: Opened, settings: "Settings", told: Provenance | None, aligner: Path) -> Labelled:
     assert settings.labels is not None
     assert settings.classes is not None
-    names = _lines(settings.classes)
+    names = _class_names(settings.classes)
     n = len(opened.pairs)
     labels = _class_numbers(
         read_labels(settings.labels, n, metadata=opened.metadata), names, name=settings.labels
     )
     if settings.prototypes is not None:
-        class_prompts(names)  # refuses names that come twice
         modality_of(embedded_by(settings.prototypes), told, "y", name=settings.prototypes, aligner=aligner)
         dim = opened.pairs.x.shape[1]
         rows = check_embeddings(open_embeddings(settings.prototypes), settings.prototypes, dim)
@@ -109,17 +108,33 @@ def _embed(encoder: "Encoder", prompts: list[str]) -> np.ndarray:
     return encoder.encode(prompts, "text")
 
 
+def _class_names(path: Path) -> list[str]:
+    first: dict[str, int] = {}
+    for at, name in _numbered_lines(path):
+        if name in first:
+            raise ValueError(
+                f"{path}, line {at}: expected each class once, found {name!r} again, as in line {first[name]}"
+            )
+        first[name] = at
+    if len(first) < 2:
+        raise ValueError(f"{path}: expected at least 2 classes, one per line, found {len(first)}")
+    return list(first)
+
+
 def _class_numbers(labels: list[str], names: list[str], *, name: str) -> np.ndarray:
     """Return the position of each label among the classes, -1 where there is none."""
     known = {class_name: i for i, class_name in enumerate(names)}
-    told = [label for label in labels if label not in _NONE or label in known]
-    strange = sorted({label for label in told if label not in known})
-    if strange and all(label.isdecimal() and int(label) < len(names) for label in told):
-        known, strange = {str(i): i for i in range(len(names))}, []
-    if strange:
+    told = {label for label in labels if label != _NONE or label in known}
+    if told - set(known) and all(label.removeprefix("-").isdecimal() for label in told):
+        known = {str(i): i for i in range(len(names))}
+    if strange := told - set(known):
+        rows = {label: row for row, label in reversed(list(enumerate(labels))) if label in strange}
+        first = sorted(rows, key=rows.__getitem__)[:_SHOWN]
         raise ValueError(
             f"{name}: expected names of the {len(names)} classes, or numbers from 0 to {len(names) - 1}, "
-            f"found {', '.join(strange[:_SHOWN])}" + " and others" * (len(strange) > _SHOWN)
+            f"found {', '.join(f'{label or repr(label)} in row {rows[label]}' for label in first)}"
+            + " and others"
+            * (len(strange) > _SHOWN)
         )
     return np.array([known.get(label, -1) for label in labels], dtype=np.int64)
 
@@ -130,6 +145,11 @@ def _templates(settings: "Settings") -> tuple[str, ...]:
 
 
 def _lines(path: Path) -> list[str]:
+    return [line for _, line in _numbered_lines(path)]
+
+
+def _numbered_lines(path: Path) -> list[tuple[int, str]]:
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
-    return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    return [(at, line.strip()) for at, line in enumerate(lines, start=1) if line.strip()]

@@ -91,8 +91,10 @@ def class_prompts(names: Sequence[str], templates: Sequence[str] = TEMPLATES["ph
         raise ValueError(f"names: expected at least 2 classes, got {len(names)}")
     seen: set[str] = set()
     for name in names:
-        if not name.strip() or name in seen:
-            raise ValueError(f"names: expected each class once, found {name!r} {'twice' if name else ''}")
+        if not name.strip():
+            raise ValueError(f"names: expected a name for each class, found {name!r}")
+        if name in seen:
+            raise ValueError(f"names: expected each class once, found {name!r} twice")
         seen.add(name)
     if not templates:
         raise ValueError("templates: expected at least one, got none")

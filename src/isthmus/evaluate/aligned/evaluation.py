@@ -55,16 +55,11 @@ def evaluate_aligned(
     >>> row.difference.value == row.aligned.value - row.raw.value
     True
     """
+    if isinstance(tasks, str):
+        raise ValueError(f"tasks must be a list of some of {', '.join(TASKS)}, got the text {tasks!r}")
     if not tasks or not set(tasks) <= set(TASKS):
         raise ValueError(f"tasks must be some of {', '.join(TASKS)}, got {', '.join(tasks) or 'none'}")
-    width = subject.aligner.n_features_in_
-    check_embeddings(subject.x, "x", width)
-    for labelled in subject.labelled:
-        if len(labelled.labels) != len(subject.x) or labelled.prompts.shape[2] != width:
-            raise ValueError(
-                f"expected {len(subject.x)} labels and prompts of dim {width}, "
-                f"got {len(labelled.labels)} and dim {labelled.prompts.shape[2]}"
-            )
+    _check(subject)
     skipped: dict[str, str] = {}
     whole = Outcome([], {})
     for done, name in enumerate(dict.fromkeys(tasks)):
@@ -85,3 +80,21 @@ def evaluate_aligned(
         told = "; ".join(f"{task}: {why}" for task, why in skipped.items())
         raise ValueError(f"there is nothing to evaluate: {told}")
     return AlignedResult(tuple(whole.rows), skipped, whole.sizes, whole.details, tuple(notes))
+
+
+def _check(subject: Subject) -> None:
+    """Raise ValueError unless all parts of a subject are of the same rows, as wide as the aligner takes."""
+    n, width = len(subject.x), subject.aligner.n_features_in_
+    check_embeddings(subject.x, "x", width)
+    if subject.y is not None:
+        check_embeddings(subject.y, "y", width)
+        if len(subject.y) != n:
+            raise ValueError(f"y must have a row for each of the {n} of x, got {len(subject.y)}")
+    if subject.items is not None and len(subject.items.group) != n:
+        raise ValueError(f"items must be of the {n} rows of x, got those of {len(subject.items.group)}")
+    for labelled in subject.labelled:
+        if len(labelled.labels) != n or labelled.prompts.shape[2] != width:
+            raise ValueError(
+                f"expected {n} labels and prompts of dim {width}, "
+                f"got {len(labelled.labels)} and dim {labelled.prompts.shape[2]}"
+            )
