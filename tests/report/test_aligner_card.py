@@ -40,7 +40,7 @@ def test_everything_that_is_known_is_told(card):
         "| modality | audio | text |",
         "| encoder | clap:a | clap:t |",
         "| revision | r7 | not told |",
-        "12 pairs of 3 items, of dim 4.",
+        "12 pairs of 3 items, of dim 4. It fits embeddings of these encoders, and no others.",
         "- strength: 0.3",
         "| relative modality gap (RMG) | 0.500 (0.490 to 0.520) | 0.400 (0.390 to 0.420) |",
         "as a share of the raw one: 0.900 (0.890 to 0.920); asked for: 0.87.",
@@ -69,3 +69,5 @@ def test_collapse_and_unnamed_items_are_told(card):
     assert "asked for" not in text.partition("**It")[0]
     assert "12 pairs of 3 distinct rows of x, of dim 4." in text
     assert "| encoder | not told | not told |" in text
+    assert "these encoders" not in text
+    assert "the encoders that it was fitted on, and no others; its file does not tell which they are." in text
