@@ -1,12 +1,14 @@
 """isthmus evaluate: held-out items, the right encoder, and every task that there is data for."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import isthmus.encoders
 from isthmus.align import LinearMap, load_aligner, save_aligner
+from isthmus.align.files import read_provenance
 from isthmus.align.provenance import FittedOn, Provenance, hash_items
 from isthmus.encoders import CallableEncoder
 from isthmus.evaluate import group_retrieval, zero_shot
@@ -225,8 +227,13 @@ def test_zero_shot_of_files(run, files, aligner, classes, tmp_path):
     )
     (tmp_path / "labels.txt").write_text("\n".join(["-", "-", *LABELS[2:]]))
     assert figures(run, *more)[1]["sizes"]["zero-shot"].startswith("79 images")
-    (tmp_path / "labels.txt").write_text("\n".join(["cat", "cats", *LABELS[2:]]))
-    assert "expected names of the 3 classes, or numbers from 0 to 2, found cats" in refused(run, *more)
+    for strange, told in ((["cat", "cats"], "cats in row 1"), (["None", "cat"], "None in row 0")):
+        (tmp_path / "labels.txt").write_text("\n".join([*strange, *LABELS[2:]]))
+        expected = f"expected names of the 3 classes, or numbers from 0 to 2, found {told}\n"
+        assert expected in refused(run, *more)
+    np.save(tmp_path / "strange.npy", np.where(np.arange(160) == 3, -1, ITEM[HELD] % 3))
+    numbers = (*one[:-1], tmp_path / "strange.npy")
+    assert "or numbers from 0 to 2, found -1 in row 3\n" in refused(run, *numbers)
     (tmp_path / "labels.txt").write_text("\n".join(LABELS))
     np.save(tmp_path / "three.npy", np.ones((4, 24)))
     assert "three.npy has 4 rows: expected 3, one for each class" in refused(run, *more)
@@ -251,6 +258,57 @@ def test_a_store_without_the_second_modality(run, tmp_path, aligner, classes, mo
 
 
 @pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "classes.txt: expected at least 2 classes, one per line, found 0"),
+        ("cat\n\n", "classes.txt: expected at least 2 classes, one per line, found 1"),
+        (
+            "cat\n\ndog\ncat \n",
+            "classes.txt, line 4: expected each class once, found 'cat' again, as in line 1",
+        ),
+    ],
+)
+def test_files_of_classes_are_told_of_by_line(run, store, aligner, classes, text, message):
+    classes.write_text(text)
+    words = ("--aligner", aligner, "--groups", "group", "--labels", "kind", "--classes", classes)
+    assert message in refused(run, store, *words)
+
+
+def test_prompts_of_another_encoder_are_refused(run, tmp_path, aligner, classes):
+    """Prototypes, by the store that they lie in, and prompts that the store's encoder would embed."""
+    images = make_store(tmp_path / "held")
+    words = ("--aligner", aligner, "--groups", "group", "--labels", "kind", "--classes", classes)
+    other = Store.create(tmp_path / "other", {"text": MINE | {"revision": "2"}})
+    other.append({"text": np.array(word_rows(KINDS), dtype=np.float32)}, {"group": list(KINDS)})
+    err = refused(run, images, *words, "--prototypes", tmp_path / "other" / "text_emb")
+    assert "text_emb is text by mine, revision 2: expected embeddings" in err
+    told = read_provenance(aligner)
+    told = replace(told, y=replace(told.y, revision="2"))
+    save_aligner(load_aligner(aligner), tmp_path / "towers.safetensors", provenance=told)
+    make_store(tmp_path / "images", modalities=("image",))
+    err = refused(run, tmp_path / "images", "--aligner", tmp_path / "towers.safetensors", *words[2:])
+    assert "the prompts is text by mine, revision 1: expected embeddings" in err
+
+
+def test_why_arithmetic_is_not_asked_is_told(run, tmp_path, monkeypatch):
+    def refuse(name, device):
+        raise ValueError(f"device must be cpu or cuda, got {device!r}")
+
+    monkeypatch.setattr(isthmus.encoders, "open_encoder", refuse)
+    origin = replace(ORIGIN, source="world:60?captions=1&seed=3")
+    store = make_store(tmp_path / "held", origin=origin)
+    save_aligner(LinearMap().fit(X[FIT], Y[FIT]), tmp_path / "a.safetensors")
+    words = (store, "--aligner", tmp_path / "a.safetensors", "--allow-train", "--device", "nonsense")
+    err = refused(run, *words, "--tasks", "arithmetic")
+    assert "arithmetic: " in err
+    assert "mine, which cannot be opened: device must be cpu or cuda, got 'nonsense'" in err
+    monkeypatch.setattr(isthmus.encoders, "open_encoder", lambda name, device: encoder())
+    assert "arithmetic: mine does not embed new scenes of image and texts" in refused(
+        run, *words, "--tasks", "arithmetic"
+    )
+
+
+@pytest.mark.parametrize(
     "words, message",
     [
         (("--tasks", "sing"), "--tasks must be some of retrieval, zero-shot, mixed, arithmetic, got sing"),
@@ -270,7 +328,8 @@ def test_a_store_without_the_second_modality(run, tmp_path, aligner, classes, mo
         ),
         (("--labels", "kind", "--classes", "nowhere.txt"), "no such file: nowhere.txt"),
         (("--temperature", 5), "does not apply: zero-shot is skipped: it takes --labels and --classes"),
-        (("--gallery", 500), r"gallery must be a whole number in [2, 80], got 500"),
+        (("--gallery", 500), "--gallery must be a whole number in [2, 80], got 500"),
+        (("--temperature", 0), "--temperature must be a number in (0, inf), got 0"),
     ],
 )
 def test_options_given_in_vain_are_refused(run, store, aligner, words, message):

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from isthmus.align import load_aligner
 from isthmus.align.files import read_provenance
 from isthmus.align.provenance import Provenance
-from isthmus.checks import check_embeddings
+from isthmus.checks import check_embeddings, check_number
 from isthmus.cli.apply import modality_of
 from isthmus.cli.evaluate_classes import with_classes
 from isthmus.cli.evaluate_opening import Opened, open_subject
@@ -62,7 +62,7 @@ class Settings:
     device : str
         Of the encoder: cpu, cuda, or auto: cuda where there is one.
     seed : int
-        Of the resamples.
+        Of the resamples, but those of arithmetic.
     """
 
     groups: str | None = None
@@ -119,11 +119,14 @@ def evaluate(
         check_embeddings(opened.rows(which), name, fitted.n_features_in_)
     notes = _refuse_seen(opened, told, settings, aligner)
     pairs = opened.pairs
+    items = find_items(pairs.x, pairs.y, pairs.groups) if opened.paired else None
+    if settings.gallery is not None and items is not None:
+        check_number(settings.gallery, "--gallery", f"[2, {items.count}]", integer=True)
     subject = Subject(
         fitted,
         pairs.x,
         pairs.y if opened.paired else None,
-        find_items(pairs.x, pairs.y, pairs.groups) if opened.paired else None,
+        items,
         modality=opened.modality,
         gallery=settings.gallery,
         seed=settings.seed,
@@ -144,6 +147,7 @@ def evaluate(
 def _check_options(settings: Settings, tasks: Sequence[str]) -> None:
     if unknown := set(tasks) - set(TASKS):
         raise ValueError(f"--tasks must be some of {', '.join(TASKS)}, got {', '.join(sorted(unknown))}")
+    check_number(settings.temperature, "--temperature", "(0, inf)")
     untouched = Settings()
     for option, of in _OF_TASKS.items():
         if getattr(settings, option) != getattr(untouched, option) and not set(of) & set(tasks):
