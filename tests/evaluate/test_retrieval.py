@@ -72,6 +72,18 @@ def test_a_gallery_of_all_is_all(coco):
     assert group_retrieval(image, caption, groups=item, gallery=50).figures == whole.figures
 
 
+def test_figures_on_which_all_agree_reach_to_what_so_many_items_allow(coco):
+    """Clopper and Pearson's bound of n of n, 0.025^(1/n), with n items, not rows; none of the median."""
+    image, _, item = coco
+    for gallery, asked in ((None, 50), (12, 48)):
+        found = group_retrieval(image, image, groups=item, gallery=gallery).figures
+        for name in ("recall_at_1", "recall_at_10", "mrr"):
+            assert found[f"{name}_x_to_y"] == pytest.approx((1, 0.025 ** (1 / asked), 1))
+        assert found["median_rank_y_to_x"] == (1, 1, 1)
+    apart = group_retrieval(image[::3], -image[::3]).figures["recall_at_1_x_to_y"]
+    assert apart == pytest.approx((0, 0, 1 - 0.025 ** (1 / 50)))
+
+
 def test_captions_that_are_repeated_are_one(coco):
     image, caption, item = coco
     caption = caption.copy()
