@@ -89,6 +89,8 @@ def test_pooled_is_side_by_side_and_averaged_is_query_by_query(queries, corpus):
     assert pooled.counts["text"] == 26  # of both corpora
     assert pooled.searched == "2 corpora of 13 image, 13 text, 14 both"
     assert pooled.to_dict()["corpora"] == [{"image": 13, "text": 13, "both": 14}] * 2
+    noted = [replace(part, notes=notes) for part, notes in ((first, ("a",)), (second, ("b", "a")))]
+    assert MixedResult.pooled(noted).notes == ("a", "b")
     fewer = replace(second, corpora=({"image": 13, "text": 12, "both": 0},))
     searched = MixedResult.pooled([first, fewer]).searched
     assert searched == "2 corpora of 13 image, 12 to 13 text, 0 to 14 both"

@@ -186,7 +186,8 @@ class MixedResult:
         group = np.concatenate([part.group + at for part, at in zip(parts, offsets, strict=True)])
         kind, corpus = (np.concatenate([getattr(p, name) for p in parts]) for name in ("kind", "corpus"))
         corpora = tuple(counts for part in parts for counts in part.corpora)
-        return cls(answers, group, kind, corpus, first.options, corpora, first.notes)
+        notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
+        return cls(answers, group, kind, corpus, first.options, corpora, notes)
 
     @classmethod
     def averaged(cls, parts: Sequence[Self]) -> Self:
