@@ -70,6 +70,9 @@ def test_figures_are_those_of_each_task_alone(subject, found):
             assert getattr(found.row("zero-shot", figure), name) == pytest.approx(value)
         for of, value in alone.per_class.items():
             assert getattr(found.row("zero-shot", "top_1", of=of), name) == value
+    for row in found.rows:
+        assert row.difference.value == pytest.approx(row.aligned.value - row.raw.value)
+        assert row.lower_is_better == (row.figure == "ece" or row.figure.startswith("median_rank"))
     mixed = mixed_task(x, y, items=GROUPS[HELD], aligner=ALIGNER)
     assert found.row("mixed", "ndcg").aligned == mixed.figure("aligned", "ndcg")
     assert found.row("mixed", "recall_at_1").difference == mixed.difference("aligned", "raw", "recall_at_1")

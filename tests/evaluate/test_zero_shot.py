@@ -115,6 +115,17 @@ def test_the_interval_of_the_ece_holds_the_truth(above):
     assert (np.mean(hits, axis=0) >= 0.9).all()
 
 
+def test_the_interval_of_the_ece_holds_mistakes_that_were_not_seen():
+    """Of 60 images each is right in 97 of 100 cases and sure by 0.999: all 60 are, in one sample of six."""
+    rng, hits = np.random.default_rng(0), []
+    images = spread(np.full(60, 0.999))
+    for seed in range(60):
+        labels = (rng.random(60) > 0.97) * 1
+        low, high = zero_shot(images, np.eye(2), labels=labels, temperature=0.1, seed=seed).figures["ece"][1:]
+        hits.append(low <= 0.029 <= high)
+    assert np.mean(hits) >= 0.9
+
+
 def sharpened(confidence, by):
     odds = (confidence / (1 - confidence)) ** (1 + by)
     return odds / (1 + odds)
@@ -127,12 +138,12 @@ def expected_error(drawn, confidence, above):
 
 def test_bins_hold_their_upper_bound(monkeypatch):
     """A confidence of 9/15 is in the ninth bin of 15, with what is below it, and apart from what is above."""
-    confidence = np.array([8.5, 9.0, 9.5]) / 15
+    confidence = np.array([8.5, 9.0, 9.5, 10.2]) / 15
     monkeypatch.setitem(zero_shot.__globals__, "_confidence", lambda *_: confidence)
-    labels = np.array([0, 1, 1])
-    images = np.array([[1.0, 0.1], [0.1, 1.0], [1.0, 0.1]])  # right, right, wrong
+    labels = np.array([0, 1, 1, 0])
+    images = np.array([[1.0, 0.1], [0.1, 1.0], [1.0, 0.1], [1.0, 0.1]])  # the third is wrong
     found = zero_shot(images, np.eye(2), labels=labels).figures["ece"]
-    expected = (abs(2 - 17.5 / 15) + 9.5 / 15) / 3  # bins of 10 or 20, or a bound in the bin above, differ
+    expected = (abs(2 - 17.5 / 15) + 9.5 / 15 + 4.8 / 15) / 4  # of 10 bins, one would hold the last two
     assert found.value == pytest.approx(expected)
 
 

@@ -253,7 +253,8 @@ class Replicated:
         if name != "ece":
             return Bootstrap.figure(self.shares[name], share_of=self.share_of(name))
         value = float(np.abs(self.apart[:, 0]).sum())
-        bound = _most(np.abs(self._moves).sum(axis=0))
+        unseen = 1 - 0.025 ** (1 / self.share_of("ece"))  # mistakes that there may be where all were right
+        bound = max(_most(np.abs(self._moves).sum(axis=0)), unseen)
         return Figure(value, max(value - bound, 0.0), min(value + bound, 1.0))
 
     def of_one(self, label: int) -> Figure:
