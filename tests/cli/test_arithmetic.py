@@ -115,6 +115,14 @@ def test_another_item_with_the_operands_very_row_is_left_out(run, tmp_path):
     assert {name for name, _ in ask(run, made, "text:#0 - 0.1 * text:#3")[1]} == {"a", "b", "c"}
 
 
+def test_an_items_image_is_the_operand_though_its_row_differs(run, tmp_path):
+    rows = IMAGES + 0.01 * RNG.normal(size=IMAGES.shape)
+    made = other_store(
+        tmp_path, {"id": IDS, "group": list("vwxyz")}, rows
+    )  # the id names items, not the group
+    assert {name for name, _ in ask(run, made, "image:#1")[1]} == {"dog-1.jpg", "sun set"}
+
+
 def test_groups_name_items_where_there_are_no_ids(run, tmp_path):
     rows = np.concatenate([IMAGES[:3], RNG.normal(size=(1, 6)), IMAGES[4:]])  # two images in a group
     made = other_store(tmp_path, {"group": IDS}, rows)

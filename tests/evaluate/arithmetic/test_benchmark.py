@@ -2,7 +2,7 @@
 
 import io
 import json
-from itertools import islice
+from itertools import islice, product
 
 import numpy as np
 import pytest
@@ -266,6 +266,18 @@ def test_weight_is_chosen_on_the_other_seeds_and_over_all_kinds():
         recall(found, "all", "word", "mine", "chosen weight")
         - recall(found, "all", "word", "raw", "chosen weight")
     )
+
+
+def test_of_weights_equally_good_the_smallest_is_chosen():
+    tally = Tally()
+    for (seed, query), (answer, ten) in product(
+        product((0, 1), range(2)), {"arithmetic": 0.1, "weight 2": 0.2, "weight 0.5": 0.3}.items()
+    ):
+        key = ("image", "add", "word", "raw", answer)
+        tally.add(key, (seed, "add", query), {"recall_at_1": 0.5, "recall_at_10": ten})
+    choose_weights(tally)
+    chosen = tally.found["image", "add", "word", "raw", "chosen weight"]
+    assert [found["recall_at_10"] for found in chosen.values()] == [0.3] * 4
 
 
 def test_one_seed_chooses_no_weight(see):

@@ -74,10 +74,12 @@ def test_relations(recipe, monkeypatch, tmp_path, capsys):
 
 
 def relations(tmp_path):
-    words = {"a": "a cat", "b": "two cats", "c": "a dog", "answer": "two dogs"}
-    (path := tmp_path / "list.jsonl").write_text(
-        json.dumps(words) + "\n" + json.dumps(words | {"c": "a sun"})
+    listed = (
+        ("a cat", "aeiou", "a raised hand", "two cats"),
+        ("a dog", "two dogs", "the sun", "six roses"),
     )
+    lines = [json.dumps(dict(zip(("a", "b", "c", "answer"), words, strict=True))) for words in listed]
+    (path := tmp_path / "list.jsonl").write_text("\n".join(lines))
     return path
 
 
@@ -89,7 +91,9 @@ def test_relations_through_an_aligner(recipe, monkeypatch, tmp_path, capsys):
     words = ("--relations", listed, "--aligner", path, "--encoder", "toy", "--out", tmp_path / "out")
     call(recipe, monkeypatch, *words)
     told = json.loads((tmp_path / "out" / "relations.json").read_text())
-    assert told == score_relations(toy(), read_relations(listed), aligner=aligner).to_dict()
+    expected = score_relations(toy(), read_relations(listed), aligner=aligner)
+    assert told == expected.to_dict()
+    assert expected != score_relations(toy(), read_relations(listed))
     for revision, dim, message in (
         ("2", 8, "was fitted on image by toy, revision 2, not on image"),
         (None, 4, "fitted on dim 4"),
