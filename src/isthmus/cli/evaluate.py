@@ -135,13 +135,18 @@ def evaluate(
         subject = with_classes(subject, opened, settings, told, aligner=aligner)
     _check_use(settings, subject)
     if opened.is_world and "arithmetic" in chosen:
-        try:
-            subject = replace(subject, encoder=opened.encoder_of_scenes(settings.device))
-        except ValueError as error:
-            subject = replace(subject, unasked=str(error))
+        subject = _with_encoder(subject, opened, settings)
     with progress_bar("evaluating") as advance:
         found = evaluate_aligned(subject, tasks=chosen, notes=notes, progress=advance)
     show(found, as_json=as_json)
+
+
+def _with_encoder(subject: Subject, opened: Opened, settings: Settings) -> Subject:
+    """Return the subject with what embeds new scenes, or with the reason why nothing does."""
+    try:
+        return replace(subject, encoder=opened.encoder_of_scenes(settings.device))
+    except ValueError as error:
+        return replace(subject, unasked=str(error))
 
 
 def _check_options(settings: Settings, tasks: Sequence[str]) -> None:
