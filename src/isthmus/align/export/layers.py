@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from isthmus.align.affine import AffineAligner, PairedAligner
+from isthmus.align.affine import AffineAligner, PairedAligner, centre_of
 from isthmus.align.nonlinear import NonLinearAligner
 
 Modality = Literal["x", "y"]
@@ -25,6 +25,9 @@ class Layers:
     activation: str | None = None  # "relu", "gelu" (by erf) or "tanh"; None where there is one layer
     residual: bool = False
     identity: bool = False  # whether the only weight is the identity, which need not be multiplied by
+    # A row (width_in,) to subtract before the only weight, and the bias (width_out,) that is then left: the same
+    # map, with more digits.
+    centred: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def is_linear(self) -> bool:
@@ -75,7 +78,11 @@ def layers_of(aligner: PairedAligner, modality: Modality = "x") -> Layers:
 
 def _affine(matrix: np.ndarray | None, offset: np.ndarray) -> Layers:
     weight = np.eye(len(offset)) if matrix is None else matrix
-    return Layers((_single(weight),), (_single(offset),), identity=matrix is None)
+    centre = None if matrix is None else centre_of(matrix, offset)
+    centred = None
+    if centre is not None:
+        centred = centre, _single(offset + centre.astype(np.float64) @ weight)
+    return Layers((_single(weight),), (_single(offset),), identity=matrix is None, centred=centred)
 
 
 def _network(aligner: NonLinearAligner) -> Layers:

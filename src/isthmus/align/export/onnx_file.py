@@ -24,7 +24,7 @@ def write_onnx(
     """Write one map of an aligner as an ONNX graph from "embeddings" (n, dim) to "aligned" (n, dim_out).
 
     Both are float32, and n is free. Rows go in at any length, as to ``transform``, and come out at unit
-    length. A row that ``transform`` refuses, zero or not finite, comes out as NaN.
+    length. A row that ``transform`` refuses, zero or not finite, comes out as NaN; others agree to 2e-6.
 
     Parameters
     ----------
@@ -106,6 +106,9 @@ def _graph(layers: Layers) -> Any:
     for i, (weight, bias) in enumerate(zip(layers.weights, layers.biases, strict=True)):
         if i:
             rows = _ACTIVATIONS[layers.activation or ""](graph, rows)
+        if layers.centred:
+            centre, bias = layers.centred
+            rows = graph.add("Sub", rows, graph.constant("centre", centre))
         if not layers.identity:
             rows = graph.add("MatMul", rows, graph.constant(f"weight_{i}", weight))
         rows = graph.add("Add", rows, graph.constant(f"bias_{i}", bias))
