@@ -25,8 +25,8 @@ class Layers:
     activation: str | None = None  # "relu", "gelu" (by erf) or "tanh"; None where there is one layer
     residual: bool = False
     identity: bool = False  # whether the only weight is the identity, which need not be multiplied by
-    # A row (width_in,) to subtract before the only weight, and the bias (width_out,) that is then left: the same
-    # map, with more digits.
+    # A row (width_in,) to subtract before the only weight, and the bias (width_out,) that is then left: the
+    # same map, with more digits.
     centred: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
