@@ -194,8 +194,8 @@ class AffineAligner(PairedAligner):
             centre = None if matrix is None or dtype == np.float64 else centre_of(matrix, offset)
             if centre is not None:
                 offset = offset + centre.astype(np.float64) @ matrix
-            cast = tuple(part if part is None else part.astype(dtype) for part in (matrix, centre, offset))
-            held = kept[modality, dtype] = learned, cast
+            matrix, centre = (part if part is None else part.astype(dtype) for part in (matrix, centre))
+            held = kept[modality, dtype] = learned, (matrix, centre, offset.astype(dtype))
         return held[1]
 
     @property
