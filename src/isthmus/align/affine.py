@@ -271,7 +271,7 @@ def centre_of(matrix: np.ndarray, offset: np.ndarray) -> np.ndarray | None:
     Returns
     -------
     ndarray of float32, shape (dim,), or None
-        None where it would be longer than unit rows are, so that nothing cancels.
+        None where it would be longer than unit rows are, so that nothing cancels, or the matrix is 0.
 
     Examples
     --------
@@ -283,8 +283,10 @@ def centre_of(matrix: np.ndarray, offset: np.ndarray) -> np.ndarray | None:
     """
     matrix, offset = matrix.astype(np.float64), offset.astype(np.float64)
     gram = matrix @ matrix.T  # (dim, dim)
-    damped = gram + _DAMPING * np.linalg.norm(gram, 2) * np.eye(len(gram)) + np.finfo(float).tiny
-    centre = -np.linalg.solve(damped, matrix @ offset)
+    largest = np.linalg.eigvalsh(gram)[-1]
+    if largest <= 0:  # nothing is left of any row
+        return None
+    centre = -np.linalg.solve(gram + _DAMPING * largest * np.eye(len(gram)), matrix @ offset)
     return centre.astype(np.float32) if 0 < np.linalg.norm(centre) < 1 else None
 
 
