@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and never in the place of another."""
 
 import os
 from pathlib import Path
@@ -34,3 +34,25 @@ def write_whole(path: str | Path, data: bytes) -> None:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def refuse_existing(path: str | Path) -> None:
+    """Raise where something is at a path already.
+
+    Parameters
+    ----------
+    path : str or Path
+        Of a file or folder that is to be written.
+
+    Raises
+    ------
+    FileExistsError
+        It is there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> refuse_existing(Path(tempfile.mkdtemp()) / "new")
+    """
+    if Path(path).exists():
+        raise FileExistsError(f"{path} exists: remove it, or write elsewhere")

@@ -191,9 +191,9 @@ class AffineAligner(PairedAligner):
         held = kept.get((modality, dtype))
         if held is None or held[0][0] is not learned[0] or held[0][1] is not learned[1]:
             matrix, offset = learned
-            centre = None if matrix is None or dtype == np.float64 else centre_of(matrix, offset)
-            if centre is not None:
-                offset = offset + centre.astype(np.float64) @ matrix
+            centre = None
+            if matrix is not None and dtype != np.float64:
+                centre, offset = centred(matrix, offset)
             matrix, centre = (part if part is None else part.astype(dtype) for part in (matrix, centre))
             held = kept[modality, dtype] = learned, (matrix, centre, offset.astype(dtype))
         return held[1]
@@ -253,8 +253,8 @@ def check_second(rows: Any, dim: int | None = None) -> Any:
     return rows
 
 
-def centre_of(matrix: np.ndarray, offset: np.ndarray) -> np.ndarray | None:
-    """Return the row to subtract before ``@ matrix`` so that next to nothing is left of `offset` after it.
+def centred(matrix: np.ndarray, offset: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
+    """Return a row to subtract before ``@ matrix``, so that little is left of `offset`, and what is left.
 
     In a narrow cone ``unit @ matrix`` and `offset` are large and nearly cancel, and float32 keeps few
     digits of what is left; ``(unit - centre) @ matrix`` is small from the start. An aligner that subtracts
@@ -270,24 +270,30 @@ def centre_of(matrix: np.ndarray, offset: np.ndarray) -> np.ndarray | None:
 
     Returns
     -------
-    ndarray of float32, shape (dim,), or None
+    centre : ndarray of float32, shape (dim,), or None
         None where it would be longer than unit rows are, so that nothing cancels, or the matrix is 0.
+    offset : ndarray of float64, shape (dim_out,)
+        What is to be added after ``(unit - centre) @ matrix``; `offset` itself without a centre.
 
     Examples
     --------
     >>> mean = np.array([0.6, 0.7])
-    >>> centre_of(np.eye(2), -mean).round(2)
-    array([0.6, 0.7], dtype=float32)
-    >>> centre_of(np.eye(2), np.array([3.0, 0.0])) is None
-    True
+    >>> centre, left = centred(np.eye(2), -mean)
+    >>> centre.round(2), np.abs(left).max() < 0.002
+    (array([0.6, 0.7], dtype=float32), np.True_)
+    >>> centred(np.eye(2), np.array([3.0, 0.0]))
+    (None, array([3., 0.]))
     """
     matrix, offset = matrix.astype(np.float64), offset.astype(np.float64)
     gram = matrix @ matrix.T  # (dim, dim)
     largest = np.linalg.eigvalsh(gram)[-1]
     if largest <= 0:  # nothing is left of any row
-        return None
+        return None, offset
     centre = -np.linalg.solve(gram + _DAMPING * largest * np.eye(len(gram)), matrix @ offset)
-    return centre.astype(np.float32) if 0 < np.linalg.norm(centre) < 1 else None
+    if not 0 < np.linalg.norm(centre) < 1:
+        return None, offset
+    centre = centre.astype(np.float32)
+    return centre, offset + centre.astype(np.float64) @ matrix
 
 
 def _is_lazy(rows: Any) -> bool:

@@ -16,7 +16,7 @@ from isthmus.evaluate import CLOSED_FORM, Comparison, Protocol, configured, cros
 from isthmus.measure import find_items
 from isthmus.store import open_pairs
 from isthmus.training import TrainingConfig
-from isthmus.whole import write_whole
+from isthmus.whole import refuse_existing, write_whole
 
 
 @dataclass
@@ -147,8 +147,8 @@ def _say_if_collapsed(comparison: Comparison, aligner: str) -> None:
 def check_card(card: Path | None) -> None:
     """Raise, before any work is done, if a model card cannot be written to `card`, or something is there."""
     check_output(card, ".md")
-    if card is not None and card.exists():
-        raise FileExistsError(f"{card} exists: remove it, or write elsewhere")
+    if card is not None:
+        refuse_existing(card)
 
 
 def write_card(aligner: Path, card: Path) -> None:

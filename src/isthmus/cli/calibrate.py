@@ -26,7 +26,7 @@ from isthmus.cli.show import check_output, progress_bar, say, show
 from isthmus.evaluate.reliability import Reliability, held_out_reliability
 from isthmus.measure import find_items
 from isthmus.store import Pairs, open_pairs
-from isthmus.whole import write_whole
+from isthmus.whole import refuse_existing, write_whole
 
 calibrate = App(
     name="calibrate",
@@ -159,8 +159,8 @@ def score(
         Which two of a store, as for `isthmus measure`.
     """
     check_output(out, ".npy")
-    if out is not None and out.exists():
-        raise FileExistsError(f"{out} exists: remove it, or write elsewhere")
+    if out is not None:
+        refuse_existing(out)
     fitted, told = load_calibrator(calibrator), read_calibrated_on(calibrator)
     _check_aligner(told, calibrator, aligner)
     pairs = open_pairs(x, y, modalities=modalities)

@@ -18,6 +18,7 @@ from isthmus.sources import Item, Source, open_source
 from isthmus.store import Store
 from isthmus.store.lock import locked
 from isthmus.store.manifest import is_store
+from isthmus.whole import refuse_existing
 
 if TYPE_CHECKING:
     from isthmus.decode.writer import CaptionWriter
@@ -332,8 +333,7 @@ def claim(path: Path) -> Path:
     FileNotFoundError
         The folder of `path` is not there.
     """
-    if path.exists():
-        raise FileExistsError(f"{path} exists: remove it, or write elsewhere")
+    refuse_existing(path)
     if not path.absolute().parent.is_dir():
         raise FileNotFoundError(f"no such folder: {path.absolute().parent}")
     scratch = path.with_name(path.name + ".partial")

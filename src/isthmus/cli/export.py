@@ -8,6 +8,7 @@ from isthmus.align import load_aligner
 from isthmus.align.export import about, write_numpy, write_onnx, write_torch
 from isthmus.cli.align import check_card, write_card
 from isthmus.cli.show import check_output, say
+from isthmus.whole import refuse_existing
 
 _WRITERS: dict[str, tuple[Callable[..., None], str]] = {
     "onnx": (write_onnx, ".onnx"),
@@ -46,8 +47,7 @@ def export(
     write, suffix = _WRITERS[format]
     check_output(out, suffix)
     check_card(card)
-    if out.exists():
-        raise FileExistsError(f"{out} exists: remove it, or write elsewhere")
+    refuse_existing(out)
     told: dict[str, Any] = about(aligner, modality)
     write(load_aligner(aligner), out, modality=modality, about=told)
     say(f"{' by '.join(told[key] for key in ('modality_name', 'encoder') if key in told) or modality}: {out}")

@@ -16,6 +16,7 @@ from isthmus.store.manifest import Manifest, Modality, is_store, read_manifest
 from isthmus.store.shard import Shard
 from isthmus.store.store import Store
 from isthmus.store.writing import claim, write_mapped
+from isthmus.whole import refuse_existing
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,7 @@ def write_mapped_layout(
     array([-1., -0., -0.])
     """
     root, target = Path(source), Path(target)
-    if target.exists():
-        raise FileExistsError(f"{target} exists: remove it, or write elsewhere")
+    refuse_existing(target)
     if not target.absolute().parent.is_dir():
         raise FileNotFoundError(f"no such folder: {target.absolute().parent}")
     store = Store.open(root) if is_store(root) else None

@@ -15,6 +15,7 @@ from isthmus.checks import blocks
 from isthmus.store.entries import split_entry
 from isthmus.store.lock import locked
 from isthmus.store.opening import open_embeddings, open_entry
+from isthmus.whole import refuse_existing
 
 _BLOCK_ROWS = 8192
 _SAVE_SECONDS = 1.0
@@ -111,8 +112,7 @@ def _write(
 
 
 def _check_target(file: Path, target: Path) -> None:
-    if target.exists():
-        raise FileExistsError(f"{target} exists: remove it, or write elsewhere")
+    refuse_existing(target)
     if target.suffix.lower() != file.suffix.lower():
         raise ValueError(f"{target} must be of the same kind as {file}: suffix {file.suffix!r}")
     if not target.absolute().parent.is_dir():

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from isthmus.align.affine import AffineAligner, PairedAligner, centre_of
+from isthmus.align.affine import AffineAligner, PairedAligner, centred
 from isthmus.align.nonlinear import NonLinearAligner
 
 Modality = Literal["x", "y"]
@@ -78,11 +78,9 @@ def layers_of(aligner: PairedAligner, modality: Modality = "x") -> Layers:
 
 def _affine(matrix: np.ndarray | None, offset: np.ndarray) -> Layers:
     weight = np.eye(len(offset)) if matrix is None else matrix
-    centre = None if matrix is None else centre_of(matrix, offset)
-    centred = None
-    if centre is not None:
-        centred = centre, _single(offset + centre.astype(np.float64) @ weight)
-    return Layers((_single(weight),), (_single(offset),), identity=matrix is None, centred=centred)
+    centre, left = (None, offset) if matrix is None else centred(matrix, offset)
+    about = None if centre is None else (centre, _single(left))
+    return Layers((_single(weight),), (_single(offset),), identity=matrix is None, centred=about)
 
 
 def _network(aligner: NonLinearAligner) -> Layers:
