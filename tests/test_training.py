@@ -5,6 +5,7 @@ import math
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ from safetensors import safe_open  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
 from isthmus import training  # noqa: E402
-from isthmus.checkpoint import Run  # noqa: E402
+from isthmus.checkpoint import Run, forget  # noqa: E402
 from isthmus.training import TrainingConfig, train  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
@@ -313,6 +314,28 @@ def test_early_stopping_keeps_the_best_weights():
     history = train(net, task, config=TrainingConfig(epochs=50, patience=2))
     assert (history.best_epoch, len(history.losses)) == (2, 5)
     assert torch.equal(state(net), task.kept)
+
+
+def test_a_kill_while_a_checkpoint_is_written_leaves_nothing_in_the_end(tmp_path, monkeypatch):
+    def dies(tensors, path, metadata):
+        path.with_name(".tmpA1b2C3").touch()  # safetensors writes under such a name first
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("safetensors.torch.save_file", dies)
+        for _ in range(2):  # what one kill left is not in the way of the next
+            with pytest.raises(Killed):
+                train(network(), Line(), config=CONFIG, checkpoint=tmp_path / "run")
+    assert list(tmp_path.rglob(".tmp*"))
+    train(network(), Line(), config=CONFIG, checkpoint=tmp_path / "run")
+    assert list(tmp_path.iterdir()) == [tmp_path / "run"]
+    with monkeypatch.context() as patch:
+        patch.setattr("safetensors.torch.save_file", dies)
+        with pytest.raises(Killed):
+            train(network(), Line(), config=replace(CONFIG, epochs=13), checkpoint=tmp_path / "other")
+    forget(tmp_path / "run")
+    forget(tmp_path / "other")
+    assert not list(tmp_path.iterdir())
 
 
 def test_checkpoint_of_another_run_is_refused(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,7 @@ class Run:
             self.best = _copy(self.network.state_dict())
 
     def save(self, path: Path) -> None:
-        """Write the run to a file, under a temporary name that is then renamed."""
+        """Write the run to a file, in a folder beside it from which it is then moved."""
         from safetensors.torch import save_file
 
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
@@ -83,10 +84,12 @@ class Run:
             tensors |= {f"optimizer.{i}.{k}": v for k, v in state.items()}
         names = ("identity", "step", "total", "weight", "losses", "validations", "best_epoch")
         story = json.dumps({name: getattr(self, name) for name in names})
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".writing")
-        save_file(_apart(tensors), partial, {"training": story})
-        os.replace(partial, path)
+        scratch = _scratch(path)
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        save_file(_apart(tensors), scratch / path.name, {"training": story})
+        os.replace(scratch / path.name, path)
+        scratch.rmdir()
 
     def load(self, path: Path) -> None:
         """Take up the run in a file, if there is one.
@@ -131,6 +134,32 @@ class Run:
                 f"{path} is the checkpoint of an earlier isthmus, which kept whole epochs alone: "
                 "delete it to start afresh"
             )
+
+
+def forget(path: str | Path) -> None:
+    """Remove a checkpoint, and what a kill has left of one that was being written.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file that runs were saved in; it need not be there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "run.safetensors"
+    >>> path.touch()
+    >>> forget(path)
+    >>> path.exists()
+    False
+    """
+    Path(path).unlink(missing_ok=True)
+    shutil.rmtree(_scratch(Path(path)), ignore_errors=True)
+
+
+def _scratch(path: Path) -> Path:
+    """Return the folder that a checkpoint is written in; safetensors leaves files there if killed."""
+    return path.with_name(path.name + ".partial")
 
 
 def _copy(state: dict[str, Any]) -> dict[str, Any]:

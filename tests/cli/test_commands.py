@@ -203,6 +203,9 @@ def test_killed_align_resumes_to_the_same_bytes(files):
         assert stop_once(checkpoint.exists, start(*words, "--out", resumed))[0] == -signal.SIGKILL
         assert checkpoint.exists()
         assert not resumed.exists()
+    left = files / "resumed.safetensors.partial" / "all.safetensors.partial" / ".tmpA1b2C3"
+    left.parent.mkdir(exist_ok=True)
+    left.touch()  # as a kill amid a checkpoint does
     assert start_and_wait(*words, "--out", resumed) == 0
     assert resumed.read_bytes() == alone.read_bytes()
     assert not (files / "resumed.safetensors.partial").exists()

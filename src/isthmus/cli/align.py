@@ -9,6 +9,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from isthmus.align import NonLinearAligner, PairedAligner, load_aligner, save_aligner
+from isthmus.checkpoint import forget
 from isthmus.cli.examples import captions_and_pictures
 from isthmus.cli.origin import provenance_of
 from isthmus.cli.show import check_output, progress_bar, say, short, show
@@ -168,7 +169,7 @@ class _Fit:
     def forget(self) -> None:
         """Remove the checkpoints, and nothing else that may lie beside them."""
         for stage in ("split", "all"):
-            self._checkpoint(stage).unlink(missing_ok=True)
+            forget(self._checkpoint(stage))
         if self.scratch.is_dir() and not any(self.scratch.iterdir()):
             self.scratch.rmdir()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.checkpoint import forget
 from isthmus.decode.captioner import Captioner
 from isthmus.decode.connection import Connection
 from isthmus.decode.data import CaptionData
@@ -118,7 +119,7 @@ def train_captioner(
     with claimed(folder, identity, settings=settings.to_dict(), encoders=encoders) as run:
         if not run.complete:
             return training.finish(run, progress)
-        run.checkpoint.unlink(missing_ok=True)  # a kill may have left it
+        forget(run.checkpoint)  # a kill may have left it
         return run
 
 
@@ -171,7 +172,7 @@ class _Training:
             history=history,
             complete=True,
         )
-        run.checkpoint.unlink(missing_ok=True)
+        forget(run.checkpoint)
         return run
 
     def _remembered(self) -> np.ndarray:

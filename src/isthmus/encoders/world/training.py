@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 import isthmus
+from isthmus.checkpoint import forget
 from isthmus.checks import check_number
 from isthmus.encoders.world.contrastive import (
     PAIRED_TEMPERATURE,
@@ -192,7 +193,7 @@ class _Run:
             write_tower(self.folder, modality, tower)
         self.story["stages"][name] = self._told(history, task.n, towers, time.monotonic() - start)
         write_json(self.folder / STORY, self.story)
-        checkpoint.unlink()
+        forget(checkpoint)
 
     def _told(
         self, history: TrainingHistory, n: int, towers: dict[str, nn.Module], seconds: float
