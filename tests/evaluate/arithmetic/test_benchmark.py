@@ -280,6 +280,18 @@ def test_of_weights_equally_good_the_smallest_is_chosen():
     assert [found["recall_at_10"] for found in chosen.values()] == [0.3] * 4
 
 
+def test_shares_of_nothing_and_all_reach_to_what_so_many_queries_allow():
+    tally = Tally()
+    for kind, query in product(("add", "swap"), range(20)):
+        key = ("image", kind, "word", "raw", "arithmetic")
+        tally.add(key, (0, kind, query), {"recall_at_1": 0.0, "kept": 1.0})
+    found = ArithmeticResult.of(tally, encoder="ideal", options={})
+    for kind, count in (("add", 20), ("all", 40)):
+        figures = found.row("image", kind, "word", "raw").figures
+        assert figures["recall_at_1"] == pytest.approx((0, 0, 1 - 0.025 ** (1 / count)))
+        assert figures["kept"] == pytest.approx((1, 0.025 ** (1 / count), 1))
+
+
 def test_one_seed_chooses_no_weight(see):
     options = ArithmeticOptions(2, 500, (0,), ("image",), ("add",))
     found = arithmetic_benchmark(see(0.0), {}, options=options)

@@ -85,7 +85,9 @@ def test_exchanges_of_perfect_pairs_are_right():
     points = found.points["raw"]
     assert points["x - y + y'"].to_x.value == points["x - y + y'"].to_y.value == 1
     assert found.matched["raw"].value == pytest.approx(1)
+    assert points["x - y + y'"].to_x == pytest.approx((1, 0.025 ** (1 / 40), 1))  # exact, of 40 items
     assert points["x"].to_x is None
+    assert found.matched["raw"] == pytest.approx((1, 1, 1))  # a cosine, no share
 
 
 def test_one_text_an_item_has_no_other_to_find():

@@ -54,7 +54,8 @@ def test_the_ideal_is_of_the_corpus_and_beside_it_of_what_was_found():
 def test_a_gap_hides_the_other_modality_and_its_removal_does_not(queries, corpus):
     text = queries.take(np.arange(10))
     found = mixed_search(corpus, text, methods=["raw", "rrf", "zscore"])
-    assert found.bias("raw", "image").high < -1
+    assert found.bias("raw", "image").value < -1
+    assert found.bias("raw", "image").high < 0  # what ten queries allow
     assert found.bias("zscore", "image").value > found.bias("raw", "image").value
 
 
@@ -176,6 +177,19 @@ def test_a_kind_that_is_never_found_counts_as_half_a_document(queries, corpus):
     assert found.share("raw", "image").value == 0
     expected = np.log2(0.5 / (10 * 5) / (13 / 40))
     assert found.bias("raw", "image").value == pytest.approx(expected)
+
+
+def test_shares_of_nothing_and_all_reach_to_what_so_many_items_allow(queries, corpus):
+    """The exact bounds of 0 of n items: 1 - 0.025^(1/n), however many queries an item has."""
+    text = queries.take(np.repeat(np.arange(10), 3))  # 30 queries of 10 items
+    options = MixedOptions(k=5, recall_at=(1, 40))
+    found = mixed_search(corpus, text, methods=["raw"], options=options)
+    bound = 1 - 0.025 ** (1 / 10)
+    assert found.figure("raw", "recall_at_1") == pytest.approx((0, 0, bound))
+    assert found.figure("raw", "recall_at_40") == pytest.approx((1, 1 - bound, 1))
+    assert found.share("raw", "image") == pytest.approx((0, 0, bound))
+    assert found.bias("raw", "image").high == pytest.approx(np.log2(bound / (13 / 40)))
+    assert found.difference("raw", "raw", "recall_at_1") == (0, 0, 0)
 
 
 @pytest.mark.parametrize("method", ["gr-clip", "zscore-corpus", "cca", "shared-mixed"])

@@ -21,6 +21,7 @@ POINTS = {  # x and y are of one item, x' and y' of another, x'' of a third
     "x + y'": "a sum",
     "x - x' + x''": "an exchange without a gap in it, for comparison",
 }
+_SHARES = ("secluded", "among_x", "to_x", "to_y")  # of the figures of a point; the others are cosines
 _SECLUDED = 0.05  # share of the items whose nearest neighbours are the farthest: what is farther is secluded
 
 
@@ -169,7 +170,11 @@ def pair_arithmetic(
         joined = {key: np.concatenate([f[key] for f in folds]) for key in folds[0]}
         known = {key: np.flatnonzero(np.isfinite(values)) for key, values in joined.items()}
         means[name] = {
-            key: boot.figure(boot.mean(joined[key][rows], rows)) for key, rows in known.items() if len(rows)
+            key: boot.figure(
+                boot.mean(joined[key][rows], rows), share_of=len(rows) if key.endswith(_SHARES) else None
+            )
+            for key, rows in known.items()
+            if len(rows)
         }
     return PairArithmetic(
         len(x),

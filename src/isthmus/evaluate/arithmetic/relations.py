@@ -143,7 +143,7 @@ def score_relations(
     Returns
     -------
     RelationScores
-        Recall, with 95% intervals over relations.
+        Recall, with 95% intervals over relations; where all or none are right, with the exact bound.
 
     Raises
     ------
@@ -187,7 +187,8 @@ def score_relations(
                 found.append(str(things[int(cosines.argmax())]))
     boot = Bootstrap(np.arange(len(relations)), seed)
     tests = (np.array(ranks) < 1, np.array(ranks) < 5, np.array(alone) < 1)
-    figures = [boot.figure(boot.mean(right.astype(float))) for right in tests]
+    shares = (boot.mean(right.astype(float)) for right in tests)
+    figures = [boot.figure(share, share_of=len(relations)) for share in shares]
     return RelationScores(len(relations), int(eligible.sum()), *figures, tuple(found))
 
 

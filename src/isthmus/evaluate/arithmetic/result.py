@@ -58,7 +58,7 @@ class Row:
     method: str  # "raw", or the aligner
     answer: str  # "arithmetic"; "weight 2" of the texts; "chosen weight"; "image" or "text" alone
     queries: int
-    figures: dict[str, Figure]  # as in FIGURES
+    figures: dict[str, Figure]  # as in FIGURES, all of them shares
     gains: dict[str, Figure] = field(default_factory=dict)  # in R@1: over what, query by query
     over_raw: dict[str, Figure] = field(default_factory=dict)  # in which of PAIRED, query by query
 
@@ -131,7 +131,8 @@ class ArithmeticResult:
 def _row(key: Key, queries: Mapping[Hashable, Mapping[str, float]], found: Mapping[Key, Any]) -> Row:
     boot = _bootstrap(len(queries))
     names = next(iter(queries.values()))
-    figures = {name: boot.figure(boot.mean(_values(queries, name))) for name in names}
+    shares = {name: boot.mean(_values(queries, name)) for name in names}
+    figures = {name: boot.figure(values, share_of=len(queries)) for name, values in shares.items()}
     return Row(*key, len(queries), figures, *_gains(key, queries, found))
 
 

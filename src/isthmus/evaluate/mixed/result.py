@@ -100,9 +100,12 @@ class MixedResult:
         return self.take(np.flatnonzero(self.kind == _number_of(kind)))
 
     def figure(self, method: str, name: str = "ndcg") -> Figure:
-        """Return a figure of a method, the mean over queries, with its interval over items."""
-        boot = self._bootstrap
-        return boot.figure(boot.mean(self._values(method, name)))
+        """Return a figure of a method, the mean over queries, with its interval over items.
+
+        All figures lie in [0, 1]: where every query has 0, or 1, the interval reaches to the exact bound of a
+        share of so many items.
+        """
+        return self._share(self._values(method, name))
 
     def difference(self, method: str, other: str, name: str = "ndcg") -> Figure:
         """Return by how much a method's figure is above another's, on the same queries."""
@@ -111,16 +114,15 @@ class MixedResult:
         return boot.figure(boot.mean(apart))
 
     def share(self, method: str, kind: str) -> Figure:
-        """Return the share of a kind of document among the first k."""
-        boot = self._bootstrap
-        return boot.figure(boot.mean(self._answers(method).shares[:, _number_of(kind)]))
+        """Return the share of a kind of document among the first k, with its interval as that of a figure."""
+        return self._share(self._answers(method).shares[:, _number_of(kind)])
 
     def bias(self, method: str, kind: str) -> Figure:
         """Return the log-ratio (base 2) of a kind's share among the first k and in the corpus."""
-        at, boot = _number_of(kind), self._bootstrap
-        expected = float(self.corpus[:, at].mean())
+        share = np.array(self.share(method, kind))  # (3,) value and bounds
+        expected = float(self.corpus[:, _number_of(kind)].mean())
         least = 0.5 / (len(self) * self.options.k)
-        return boot.figure(log_ratio(boot.mean(self._answers(method).shares[:, at]), expected, least=least))
+        return Figure(*log_ratio(share, expected, least=least).tolist())
 
     @property
     def kinds(self) -> list[str]:
@@ -155,10 +157,19 @@ class MixedResult:
         return figures[name]
 
     @property
+    def items(self) -> int:
+        """How many items have queries."""
+        return int(self.group.max()) + 1
+
+    @property
     def _bootstrap(self) -> Bootstrap:
-        if int(self.group.max()) < 1:
+        if self.items < 2:
             raise ValueError(f"expected queries of at least 2 items, got {len(self)} of 1")
         return Bootstrap(self.group, self.options.seed)
+
+    def _share(self, values: np.ndarray) -> Figure:
+        boot = self._bootstrap
+        return boot.figure(boot.mean(values), share_of=self.items)
 
     @classmethod
     def pooled(cls, parts: Sequence[Self]) -> Self:
@@ -217,7 +228,7 @@ class MixedResult:
             "documents": self.counts,
             "corpora": list(self.corpora),
             "queries": {k: int((self.kind == at).sum()) for at, k in enumerate(KINDS)},
-            "items": int(self.group.max()) + 1,
+            "items": self.items,
             "options": asdict(self.options),
             "methods": {name: self._method(name) for name in self.answers},
             "notes": list(self.notes),
