@@ -194,17 +194,21 @@ def zero_shot(
     prototypes = check_embeddings(prototypes, "prototypes", images.shape[1])
     labels = check_labels(labels, len(images), len(prototypes))
     check_number(temperature, "temperature", "(0, inf)")
-    names = [str(i) for i in range(len(prototypes))] if names is None else list(names)
-    if len(names) != len(prototypes):
-        raise ValueError(f"names has {len(names)} classes, prototypes has {len(prototypes)}")
+    known = _names(names, len(prototypes))
     boot = Bootstrap(np.arange(len(images)), seed)
     found = replicate_zero_shot(images, prototypes, labels=labels, boot=boot, temperature=temperature)
-    return ZeroShot(
-        len(images),
-        temperature,
-        {name: found.figure(name) for name in FIGURES if name in found},
-        {names[at]: found.of_one(at) for at in found.of_class},
-    )
+    figures = {name: found.figure(name) for name in FIGURES if name in found}
+    per_class = {known[at]: found.of_one(at) for at in found.of_class}
+    return ZeroShot(len(images), temperature, figures, per_class)
+
+
+def _names(names: Sequence[str] | None, classes: int) -> Sequence[str]:
+    """Return what classes are called, by default their numbers."""
+    if names is None:
+        return [str(i) for i in range(classes)]
+    if len(names) != classes:
+        raise ValueError(f"names has {len(names)} classes, prototypes has {classes}")
+    return names
 
 
 def check_labels(labels: Any, n: int, classes: int) -> np.ndarray:
