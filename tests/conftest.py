@@ -4,12 +4,20 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side, one per processor
 
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # programs that tests start inherit it if ignored
+
 _HERE = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests go first, so that no process is left with one of them in the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")

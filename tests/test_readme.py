@@ -15,6 +15,7 @@ def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_library_example(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (code,) = blocks("python")
@@ -23,6 +24,7 @@ def test_library_example(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "aligner.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_command_line_examples(tmp_path):
     pytest.importorskip("torch", reason="the encoders of the world need torch")
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("isthmus ")]

@@ -183,6 +183,7 @@ def stop_once(there, process, how=signal.SIGKILL):
     return process.returncode, said
 
 
+@pytest.mark.slow
 def test_killed_align_resumes_to_the_same_bytes(files):
     pytest.importorskip("torch", reason="torch is an extra")
     options = ("--option", "epochs=300", "--option", "patience=0", "--option", "checkpoint_seconds=0")

@@ -347,6 +347,7 @@ def start(root, *words):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_a_killed_run_ends_in_the_same_bytes(tmp_path, workers):
     alone = start(tmp_path / "alone", "fast", workers)
