@@ -267,6 +267,17 @@ def test_errors_point_into_the_expression(run, store, expression, at, message):
     assert err.endswith(f"\n  {expression}\n  {' ' * at}^\n")
 
 
+def test_an_expression_may_begin_with_a_minus(run, store):
+    _, behind = ask(run, store, "image:cat - image:dog-1.jpg")
+    for expression in ("-image:dog-1.jpg + image:cat", "- image:dog-1.jpg + image:cat"):
+        assert ask(run, store, expression)[1] == behind
+    code, _, err = run("arithmetic", store, "-image:cow", "--json")
+    assert code == 2
+    assert err.endswith("\n  -image:cow\n   ^\n")
+    code, _, err = run("arithmetic", store, "image:cat", "--jsn")
+    assert (code, "Unknown option" in err) == (2, True)
+
+
 def test_options_that_do_not_apply(run, store):
     code, _, err = run("arithmetic", store, "image:cat", "--fitted-on", "image", "text")
     assert (code, err) == (2, "isthmus: --fitted-on does not apply: it is of --aligner\n")

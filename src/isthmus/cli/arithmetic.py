@@ -57,7 +57,7 @@ class Settings:
 
 def arithmetic(
     store: Path,
-    expression: str,
+    expression: Annotated[str, Parameter(allow_leading_hyphen=True)],
     /,
     *,
     settings: Annotated[Settings, Parameter("*")] = Settings(),  # noqa: B008

@@ -17,6 +17,8 @@ _TOKEN = re.compile(
     |(?P<symbol>[-+*(),])""",
     re.VERBOSE,
 )
+_OPERATOR = "an operator (+, - or *)"
+_OTHER_SIGNS = {"/": "0.5 * in place of / 2", **dict.fromkeys("−–—", "-"), **dict.fromkeys("×·⋅", "*")}
 _DEPTH = 100  # parentheses and signs within one another
 _CANCELLED = 1e-6  # length of a sum, as a share of the lengths in it, that is but rounding
 
@@ -133,7 +135,7 @@ def parse_expression(source: str) -> Expression:
     parser = _Parser(source)
     value = parser.sum()
     if parser.kind != "end":
-        raise parser.error(parser.at, f"expected an operator, found {parser.word!r}")
+        raise parser.error(parser.at, f"expected {_OPERATOR}, found {parser.word!r}{parser.quote_hint()}")
     if not isinstance(value, dict):
         raise parser.error(0, "the result is a number, not a point: name an operand, such as image:12")
     terms = tuple((operand, weight) for operand, weight in value.items() if weight)
@@ -198,32 +200,35 @@ class _Parser:
             value = self._times(1.0 if word == "+" else -1.0, self.factor(), at)
         elif word == "(":
             value = self.sum()
-            self._expect(")")
+            self._expect(")", f"{_OPERATOR} or ')'")
         elif word == "mean":
             value = self._mean(at)
         else:
             found = repr(word) if word else "the end"
-            raise self.error(
-                at, f"expected an operand such as image:12 or text:'red', a number or '(', found {found}"
-            )
+            expected = "an operand such as image:12 or text:'red', a number, '(' or 'mean('"
+            raise self.error(at, f"expected {expected}, found {found}")
         self.depth -= 1
         return value
 
     def _mean(self, at: int) -> _Value:
-        self._expect("(")
+        self._expect("(", "'(' behind mean")
         value, count = self.sum(), 1
         while self.word == ",":
             self.advance()
             value, count = self._add(value, self.sum(), at), count + 1
-        self._expect(")")
+        self._expect(")", f"{_OPERATOR}, ',' or ')'")
         return self._times(1 / count, value, at)
 
-    def _expect(self, symbol: str) -> None:
+    def _expect(self, symbol: str, told: str) -> None:
         if self.word != symbol:
-            raise self.error(
-                self.at, f"expected {symbol!r}, found {repr(self.word) if self.word else 'the end'}"
-            )
+            found = repr(self.word) if self.word else "the end"
+            raise self.error(self.at, f"expected {told}, found {found}{self.quote_hint()}")
         self.advance()
+
+    def quote_hint(self) -> str:
+        """Return what to do about quotes that end before the words do."""
+        touching = self.kind in ("name", "number") and self.source[self.at - 1] in "'\""
+        return ": a quote within quotes needs a backslash before it" if touching else ""
 
     def _operand(self, word: str, at: int) -> Operand:
         modality, _, name = word.partition(":")
@@ -268,16 +273,24 @@ class _Parser:
         return number
 
     def _unreadable(self) -> str:
-        character, before = self.source[self.at], self.source[: self.at].rstrip()
-        if character in "'\"" and self.source.count(character, self.at) == 1:
+        character, before = self.source[self.at], self.source[: self.at]
+        if character in "'\"" and before.endswith(":"):
             return "this quote is never closed"
         if character in "'\"" and not before[-1:].isalnum():
             return "quotes stand behind a modality, as in text:'red'"
+        if character == ":" and before[-1:].isspace():
+            return "expected no space before the colon"
         if character in "'\":" and before:
-            return "an id ends before this: a minus behind an id needs a space before it, an odd id quotes"
-        return f"unexpected character {character!r}"
+            return (
+                "an id ends before this: a minus behind an id needs a space before it, and an id with "
+                f"{character} in it needs quotes"
+            )
+        instead = f": write {_OTHER_SIGNS[character]}" if character in _OTHER_SIGNS else ""
+        return f"expected operands, numbers, and + - * ( ) between them, found {character!r}{instead}"
 
 
 def _error(source: str, at: int, message: str) -> ValueError:
+    from rich.cells import cell_len  # a character may be two columns wide, or none
+
     shown = "".join(c if c.isprintable() else " " for c in source)  # a line break would move the caret
-    return ValueError(f"{message}\n  {shown}\n  {' ' * at}^")
+    return ValueError(f"{message}\n  {shown}\n  {' ' * cell_len(shown[:at])}^")
