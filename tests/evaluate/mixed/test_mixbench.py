@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from isthmus.evaluate.mixed import mixed_search, read_mixbench
+from isthmus.evaluate.mixed import MixedOptions, mixed_search, read_mixbench
 
 
 def lines(*rows):
@@ -54,8 +54,9 @@ def test_embedded_parts_find_their_documents(folder):
     )
     assert corpus.counts == {"image": 1, "text": 1, "both": 1}
     assert len(queries) == 2  # q3 has no answer
-    found = mixed_search(corpus, queries)
-    assert found.answers["raw"].figures["recall_at_5"].tolist() == [1, 1]
+    found = mixed_search(corpus, queries, options=MixedOptions(recall_at=(1, 2))).answers["raw"]
+    assert found.figures["recall_at_1"].tolist() == [0.5, 1]  # q1 has two answers, as near as each other
+    assert found.figures["recall_at_2"].tolist() == [1, 1]
     np.testing.assert_allclose(queries.relevant.gains, [1, 2, 1])
     with pytest.raises(ValueError, match="corpus_text must have a row for each text: expected 2, got 3"):
         read_mixbench(folder).embedded(corpus_text=np.eye(3), corpus_image=rows[:2])
@@ -132,14 +133,15 @@ def test_missing_and_empty_files(folder):
 
 
 def test_only_a_newline_ends_a_line(folder):
-    """Captions off the web hold separators at which str.splitlines would cut."""
-    said = "a dog\u2028and\x85a cat"
-    row = json.dumps({"query_id": "q1", "text": said}, ensure_ascii=False)
+    """Captions and names off the web hold separators at which str.splitlines would cut."""
+    said, name = "a dog\u2028and\x85a cat", "q\u20281"
+    row = json.dumps({"query_id": name, "text": said}, ensure_ascii=False)
     (folder / "queries.jsonl").write_bytes((row + "\r\n").encode())
-    (folder / "qrels" / "qrels.tsv").write_bytes(b"query_id\tcorpus_id\tscore\r\nq1\td1\t1\r\n")
+    judged = f"query_id\tcorpus_id\tscore\r\n{name}\td1\t1\r\n"
+    (folder / "qrels" / "qrels.tsv").write_bytes(judged.encode())
     bench = read_mixbench(folder)
     assert [entry.text for entry in bench.queries] == [said]
-    assert bench.relevant == {("q1", "d1"): 1}
+    assert bench.relevant == {(name, "d1"): 1}
 
 
 def test_a_mark_of_byte_order_is_no_text(folder):
