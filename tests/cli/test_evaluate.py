@@ -227,8 +227,13 @@ def test_zero_shot_of_files(run, files, aligner, classes, tmp_path):
     )
     (tmp_path / "labels.txt").write_text("\n".join(["-", "-", *LABELS[2:]]))
     assert figures(run, *more)[1]["sizes"]["zero-shot"].startswith("79 images")
-    for strange, told in ((["cat", "cats"], "cats in row 1"), (["None", "cat"], "None in row 0")):
-        (tmp_path / "labels.txt").write_text("\n".join([*strange, *LABELS[2:]]))
+    for strange, told in (
+        (["cat", "cats"], "cats in row 1"),
+        (["None", "cat"], "None in row 0"),
+        (["yak", "ant", "yak", "bee"], "yak in row 0, ant in row 1, bee in row 3"),
+        (["yak", "ant", "bee", "emu"], "yak in row 0, ant in row 1, bee in row 2 and others"),
+    ):
+        (tmp_path / "labels.txt").write_text("\n".join([*strange, *LABELS[len(strange) :]]))
         expected = f"expected names of the 3 classes, or numbers from 0 to 2, found {told}\n"
         assert expected in refused(run, *more)
     np.save(tmp_path / "strange.npy", np.where(np.arange(160) == 3, -1, ITEM[HELD] % 3))
@@ -266,10 +271,11 @@ def test_a_store_without_the_second_modality(run, tmp_path, aligner, classes, mo
             "cat\n\ndog\ncat \n",
             "classes.txt, line 4: expected each class once, found 'cat' again, as in line 1",
         ),
+        ("\ufeffcat\ncat\n", "classes.txt, line 2: expected each class once, found 'cat' again"),  # a mark
     ],
 )
 def test_files_of_classes_are_told_of_by_line(run, store, aligner, classes, text, message):
-    classes.write_text(text)
+    classes.write_text(text, encoding="utf-8")
     words = ("--aligner", aligner, "--groups", "group", "--labels", "kind", "--classes", classes)
     assert message in refused(run, store, *words)
 
@@ -352,7 +358,10 @@ def test_scenes_of_the_world_bring_their_classes(run, tmp_path):
         LinearMap().fit(*(np.asarray(store[m]) for m in ("image", "text"))), tmp_path / "a.safetensors"
     )
     words = (store.root, "--aligner", tmp_path / "a.safetensors", "--allow-train", "--tasks", "zero-shot")
-    rows, found = figures(run, *words)
+    rows, found = figures(run, *words, "--temperature", 1000)
     assert rows["zero-shot colour of the large one", "top_1", ""]["raw"]["value"] > 0.7
-    assert rows["zero-shot shape of the large one", "top_1", ""]["raw"]["value"] > 0.7
+    right = rows["zero-shot shape of the large one", "top_1", ""]["raw"]["value"]
+    assert right > 0.7
+    unsure = rows["zero-shot shape of the large one", "ece", ""]["raw"]["value"]
+    assert unsure == pytest.approx(right - 1 / 6, abs=1e-3)  # at such a temperature all six are as likely
     assert found["sizes"]["zero-shot shape of the large one"].endswith(" images, 6 classes, 3 prompts each")
