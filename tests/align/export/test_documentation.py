@@ -40,7 +40,7 @@ def test_code_of_the_page_runs(names, block):
     known, x, y = names
     exec(block, known)
     if "aligned" in known:
-        assert known["aligned"] == pytest.approx(x, abs=2e-6)
+        assert known["aligned"] == pytest.approx(x, abs=1e-6)
     if "rows" in known:
         order = np.argsort(-(y @ x.T), axis=1)[:, :10]
         assert (known["rows"] == order).mean() > 0.99

@@ -34,7 +34,7 @@ def test_vectors_are_ours(fitted, modality, moderate):
         return
     rows = moderate[modality]
     expected = fitted.transform(rows) if modality == "x" else fitted.transform_y(rows)
-    assert through(faiss_chain(fitted, modality), rows) == pytest.approx(expected, abs=1e-5)
+    assert through(faiss_chain(fitted, modality), rows) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("aligner", [LinearMap(), RegularizedCCA(components=5)], ids=str)

@@ -16,8 +16,6 @@ from isthmus.align import (
     MeanCollapse,
     MeanShift,
     NonLinearAligner,
-    Procrustes,
-    RegularizedCCA,
     SharedSpace,
     save_aligner,
 )
@@ -108,7 +106,7 @@ def test_numpy_file_is_transform(fitted, modality, rows, expected, tmp_path):
             out = activations[str(file["activation"])](out) @ file[f"weight_{i}"] + file[f"bias_{i}"]
             i += 1
         out = out + x if file["residual"] else out
-    assert out / np.linalg.norm(out, axis=1, keepdims=True) == pytest.approx(expected, abs=2e-6)
+    assert out / np.linalg.norm(out, axis=1, keepdims=True) == pytest.approx(expected, abs=1e-6)
 
 
 def test_torch_file_is_transform(fitted, modality, rows, expected, tmp_path):
@@ -127,7 +125,7 @@ def test_torch_file_is_transform(fitted, modality, rows, expected, tmp_path):
         out = network(x) + x if config["residual"] else network(x)
     out = torch.nn.functional.normalize(out).numpy()
     assert config["normalize"] is True
-    assert out == pytest.approx(expected, abs=2e-6)
+    assert out == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("write", WRITERS, ids=lambda w: w.__name__)
@@ -216,40 +214,6 @@ def test_onnx_of_real_embeddings(clip_pairs, tmp_path):
         write_onnx(fitted, tmp_path / "a.onnx", modality=modality)
         expected = fitted.transform(rows) if modality == "x" else fitted.transform_y(rows)
         assert run(tmp_path / "a.onnx", rows) == pytest.approx(expected, abs=1e-6)
-
-
-def narrow_cone(cosine):
-    """Pairs whose rows have this mean cosine, with the spectrum of embeddings: few large directions."""
-    rng = np.random.default_rng(0)
-    spread = np.linspace(0, -2, 64)
-    shared = rng.normal(size=(400, 64)) * 10**spread
-    noise = rng.normal(size=(2, 400, 64)) * 10**spread / 2
-    size = np.sqrt(1 / cosine - 1) / np.sqrt((1.25 * 100**spread).sum())
-    axis = np.linalg.qr(rng.normal(size=(64, 2)))[0].T
-    return [(a + size * (shared + n)).astype(np.float32) for a, n in zip(axis, noise, strict=True)]
-
-
-def check_in_a_cone(aligner, x, y, path, apart):
-    fitted = aligner.fit(x, y)
-    for modality, rows in (("x", x), ("y", y)):
-        exact = fitted._transform(rows.astype(np.float64), modality)
-        found = fitted._transform(rows, modality)
-        write_onnx(fitted, path, modality=modality)
-        assert found == pytest.approx(exact, abs=8.5e-7, rel=0)
-        assert run(path, rows) == pytest.approx(found, abs=apart, rel=0)
-
-
-@pytest.mark.parametrize("cosine", [0.9, 0.99])
-@pytest.mark.parametrize("aligner", [RegularizedCCA(), LinearMap(), Procrustes()], ids=str)
-def test_onnx_is_transform_in_a_narrow_cone(aligner, cosine, tmp_path):
-    check_in_a_cone(aligner, *narrow_cone(cosine), tmp_path / "a.onnx", apart=1.2e-6)
-
-
-@pytest.mark.parametrize("name", ["clip_random", "clasp", "convirt"])
-def test_onnx_is_transform_on_real_narrow_cones(realdata, name, tmp_path):
-    """The float32 product alone, of one runtime and of another, may differ by more than 1e-6."""
-    x, y = np.load(realdata / "liang2022" / f"features_{name}.npy").astype(np.float32)
-    check_in_a_cone(RegularizedCCA(), x, y, tmp_path / "a.onnx", apart=1.5e-6)
 
 
 def test_is_a_step_of_a_scikit_learn_pipeline(rows):

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.align.affine import PairedAligner
-from isthmus.align.export.layers import Modality, layers_of
+from isthmus.align.export.layers import Layers, Modality, layers_of
 
 
 def to_faiss(aligner: PairedAligner, modality: Modality = "x") -> Any:
@@ -41,20 +41,8 @@ def to_faiss(aligner: PairedAligner, modality: Modality = "x") -> Any:
     >>> to_faiss(MeanShift().fit(np.eye(3), np.ones((3, 3)))).d_out
     3
     """
-    layers = layers_of(aligner, modality)
-    if not layers.is_linear:
-        raise ValueError(
-            f"FAISS takes linear maps only: expected a closed-form aligner, got {aligner}; "
-            "map its rows with transform, or export it to ONNX"
-        )
-    faiss = _faiss()
-    weight, bias = layers.weights[0], layers.biases[0]
-    transform = faiss.LinearTransform(*weight.shape, True)
-    faiss.copy_array_to_vector(np.ascontiguousarray(weight.T).ravel(), transform.A)
-    faiss.copy_array_to_vector(bias, transform.b)
-    transform.set_is_orthonormal()
-    transform.is_trained = True
-    return transform
+    layers = _linear_layers(aligner, modality)
+    return _linear(layers.weights[0], layers.biases[0])
 
 
 def faiss_chain(aligner: PairedAligner, modality: Modality = "x") -> list[Any]:
@@ -74,7 +62,7 @@ def faiss_chain(aligner: PairedAligner, modality: Modality = "x") -> list[Any]:
     Returns
     -------
     list of faiss.VectorTransform
-        To unit length, the map, to unit length.
+        To unit length, less the mean where that keeps more digits, the map, to unit length.
 
     Raises
     ------
@@ -97,9 +85,36 @@ def faiss_chain(aligner: PairedAligner, modality: Modality = "x") -> list[Any]:
     >>> index.add(images)
     >>> nearest = index.index.search(aligner.transform_y(texts), 1)  # texts do not go through the images' map
     """
-    middle, faiss = to_faiss(aligner, modality), _faiss()
-    ends = [faiss.NormalizationTransform(dim, 2.0) for dim in (middle.d_in, middle.d_out)]
-    return [ends[0], middle, ends[1]]
+    layers, faiss = _linear_layers(aligner, modality), _faiss()
+    weight, bias = layers.weights[0], layers.biases[0]
+    first, last = (faiss.NormalizationTransform(dim, 2.0) for dim in weight.shape)
+    if layers.centred is None:
+        return [first, _linear(weight, bias), last]
+    centre, left = layers.centred
+    less = faiss.CenteringTransform(len(centre))
+    faiss.copy_array_to_vector(centre, less.mean)
+    less.is_trained = True
+    return [first, less, _linear(weight, left), last]
+
+
+def _linear_layers(aligner: PairedAligner, modality: Modality) -> Layers:
+    layers = layers_of(aligner, modality)
+    if not layers.is_linear:
+        raise ValueError(
+            f"FAISS takes linear maps only: expected a closed-form aligner, got {aligner}; "
+            "map its rows with transform, or export it to ONNX"
+        )
+    return layers
+
+
+def _linear(weight: np.ndarray, bias: np.ndarray) -> Any:
+    faiss = _faiss()
+    transform = faiss.LinearTransform(*weight.shape, True)
+    faiss.copy_array_to_vector(np.ascontiguousarray(weight.T).ravel(), transform.A)
+    faiss.copy_array_to_vector(bias, transform.b)
+    transform.set_is_orthonormal()
+    transform.is_trained = True
+    return transform
 
 
 def _faiss() -> Any:

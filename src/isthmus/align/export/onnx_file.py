@@ -24,7 +24,8 @@ def write_onnx(
     """Write one map of an aligner as an ONNX graph from "embeddings" (n, dim) to "aligned" (n, dim_out).
 
     Both are float32, and n is free. Rows go in at any length, as to ``transform``, and come out at unit
-    length. A row that ``transform`` refuses, zero or not finite, comes out as NaN; others agree to 2e-6.
+    length. A row that ``transform`` refuses, zero or not finite, comes out as NaN; others agree to 1e-6.
+    Lengths, and rows less their mean, are computed in float64, products in float32.
 
     Parameters
     ----------
@@ -90,33 +91,44 @@ class _Nodes:
         self.nodes.append(helper.make_node(kind, list(inputs), [out], **attributes))
         return out
 
-    def constant(self, name: str, value: Any) -> str:
+    def constant(self, name: str, value: Any, dtype: type[np.floating] = np.float32) -> str:
         from onnx import numpy_helper
 
-        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype=np.float32), name))
+        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype=dtype), name))
         return name
+
+    def cast(self, rows: str, dtype: type[np.floating], to: str | None = None) -> str:
+        from onnx import helper
+
+        out = to or f"cast_{len(self.nodes)}"
+        kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        self.nodes.append(helper.make_node("Cast", [rows], [out], to=kind))
+        return out
 
 
 def _graph(layers: Layers) -> Any:
     from onnx import TensorProto, helper
 
     graph = _Nodes()
-    unit = _unit(graph)
-    rows = unit
-    for i, (weight, bias) in enumerate(zip(layers.weights, layers.biases, strict=True)):
+    rows = graph.cast("embeddings", np.float64)
+    rows = graph.add("Div", rows, _length(graph, rows))  # 0 / 0 is NaN
+    biases = layers.biases
+    if layers.centred:
+        centre, left = layers.centred
+        rows, biases = graph.add("Sub", rows, graph.constant("centre", centre, np.float64)), (left,)
+    unit = rows = graph.cast(rows, np.float32)
+    for i, (weight, bias) in enumerate(zip(layers.weights, biases, strict=True)):
         if i:
             rows = _ACTIVATIONS[layers.activation or ""](graph, rows)
-        if layers.centred:
-            centre, bias = layers.centred
-            rows = graph.add("Sub", rows, graph.constant("centre", centre))
         if not layers.identity:
             rows = graph.add("MatMul", rows, graph.constant(f"weight_{i}", weight))
         rows = graph.add("Add", rows, graph.constant(f"bias_{i}", bias))
     if layers.residual:
         rows = graph.add("Add", rows, unit)
-    norm = graph.add("ReduceL2", rows, axes=[1], keepdims=1)
-    floor = graph.add("Max", norm, graph.constant("tiny", _TINY))  # a row at the origin stays there
-    graph.add("Div", rows, floor, to="aligned")
+    rows = graph.cast(rows, np.float64)
+    tiny = graph.constant("tiny", _TINY, np.float64)
+    floor = graph.add("Max", _length(graph, rows), tiny)  # a row at the origin stays there
+    graph.cast(graph.add("Div", rows, floor), np.float32, to="aligned")
     dims = len(layers.weights[0]), len(layers.biases[-1])
     ends = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", dim])
@@ -125,11 +137,9 @@ def _graph(layers: Layers) -> Any:
     return helper.make_graph(graph.nodes, "aligner", [ends[0]], [ends[1]], graph.constants)
 
 
-def _unit(graph: _Nodes) -> str:
-    """Scale to unit length by way of the largest entry, so that no square over- or underflows."""
-    largest = graph.add("ReduceMax", graph.add("Abs", "embeddings"), axes=[1], keepdims=1)
-    scaled = graph.add("Div", "embeddings", largest)  # 0 / 0 is NaN
-    return graph.add("Div", scaled, graph.add("ReduceL2", scaled, axes=[1], keepdims=1))
+def _length(graph: _Nodes, rows: str) -> str:
+    """Return the lengths of rows in float64: their squares never overflow, and runtimes sum one by one."""
+    return graph.add("ReduceL2", rows, axes=[1], keepdims=1)
 
 
 def _gelu(graph: _Nodes, rows: str) -> str:
