@@ -74,8 +74,8 @@ def test_judgements_are_looked_up(judged):
 
 def test_shares_and_their_logarithm():
     kind = np.array([0, 1, 1, 2])
-    found = np.array([[0, 1, 2, 3], [3, -1, -1, -1]])
-    np.testing.assert_allclose(kind_shares(found, kind, k=4), [[0.25, 0.5, 0.25], [0, 0, 1]])
+    found = np.array([[0, 1, 2, 3], [0, -1, -1, -1]])
+    np.testing.assert_allclose(kind_shares(found, kind, k=4), [[0.25, 0.5, 0.25], [1, 0, 0]])
     assert log_ratio(np.array([0.5]), 0.5, least=0.1) == 0
 
 

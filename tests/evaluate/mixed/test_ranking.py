@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from isthmus.evaluate.mixed import make_documents, ranking
+from isthmus.evaluate.mixed.documents import Space
 from isthmus.evaluate.mixed.ranking import Search
 from isthmus.evaluate.mixed.relevance import Judgements
 from isthmus.evaluate.mixed.rules import Ranker, by_rank_fusion, by_zscore
@@ -54,14 +55,21 @@ def fused(queries, corpus, search, k=60, depth=1000):
     return scores
 
 
-@pytest.mark.parametrize("depth", [1000, 12])
-def test_by_rank_fusion(queries, corpus, tiles, depth):
+@pytest.mark.parametrize("k, depth", [(60, 1000), (60, 12), (1, 1000)])  # of a small k, one more tells
+def test_by_rank_fusion(queries, corpus, tiles, k, depth):
     search = Search.of(queries.documents, corpus, k=9, seed=3)
-    found = by_rank_fusion(Ranker(), search, depth=depth)
-    expected = fused(queries.documents, corpus, search, depth=depth)
+    found = by_rank_fusion(Ranker(), search, k=k, depth=depth)
+    expected = fused(queries.documents, corpus, search, k=k, depth=depth)
     standing = np.argsort(search.ties)
     wanted = [np.lexsort((-standing, -row.round(12)))[:9] for row in expected]
     np.testing.assert_array_equal(found, wanted)
+
+
+def test_lists_that_are_fused_are_no_shorter_than_what_is_asked_for(queries, corpus):
+    search = Search.of(queries.documents, corpus, k=20, seed=3)
+    found = by_rank_fusion(Ranker(), search, depth=3)
+    assert (found >= 0).all()
+    np.testing.assert_array_equal(found, by_rank_fusion(Ranker(), search, depth=20))
 
 
 @pytest.mark.parametrize("rule", [None, by_zscore, by_rank_fusion])
@@ -83,6 +91,31 @@ def test_ties_fall_to_no_kind():
         Ranker().rank(Search.of(corpus.take([0]), corpus, k=10, seed=seed))[0] < 50 for seed in range(200)
     ]
     assert np.mean(first) == pytest.approx(0.5, abs=0.05)
+
+
+def test_zeros_of_either_sign_tie():
+    """A cosine less its mean, times 0, may be either."""
+    corpus = make_documents(np.ones((5, 4)), np.ones((5, 4)), image_row=[*range(5)] + [-1] * 5,
+                            text_row=[-1] * 5 + [*range(5)])  # fmt: skip
+    search = Search.of(corpus.take([0]), corpus, k=10, seed=0)
+    found = ranking.top_of_block(
+        search,
+        slice(0, 1),
+        np.ones((1, 4), dtype=np.float32),
+        space=Space(),
+        weight=0.5,
+        scores=lambda cosine, kind: np.where(kind == 0, -0.0, 0.0)[None],
+    )
+    assert found[0].tolist() == search.ties[::-1].tolist()
+
+
+def test_a_kind_whose_cosines_hardly_differ_is_standardised_too():
+    text, image = [[1.0, 0.1], [1.0, 0.7], [1.0, 0.9]], [[0.0, 1.0], [1e-3, 1.0], [2e-3, 1.0]]
+    none, rows = [-1] * 3, [0, 1, 2]
+    corpus = make_documents(image, text, image_row=none + rows, text_row=rows + none)
+    search = Search.of(make_documents(text=[[1.0, 0.0]]), corpus, k=6, seed=0)
+    # z-scores: 1.35, -0.32, -1.04 of the texts and -1.22, 0, 1.22 of the images
+    assert by_zscore(Ranker(), search).tolist() == [[0, 5, 4, 1, 2, 3]]
 
 
 def test_length_of_rows_is_of_no_account(queries, corpus, rows):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -69,7 +69,7 @@ def top_of_block(
     space: Space,
     weight: float,
     scores: Scores | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> np.ndarray:
     """Find the documents that score highest for one block of queries.
 
     Parameters
@@ -89,19 +89,16 @@ def top_of_block(
 
     Returns
     -------
-    documents : ndarray of int, shape (q, k)
-        The best first; -1 where there are no more.
-    scores : ndarray of float32, shape (q, k)
-        Theirs.
+    ndarray of int, shape (q, k)
+        Documents, the best first; -1 where there are no more.
 
     Examples
     --------
     >>> from isthmus.evaluate.mixed.documents import make_documents
     >>> corpus = make_documents(np.eye(3))
     >>> search = Search.of(corpus, corpus, k=1, seed=0)
-    >>> documents, scores = top_of_block(search, slice(0, 3), np.eye(3), space=Space(), weight=0.5)
-    >>> documents.T, scores.T
-    (array([[0, 1, 2]]), array([[1., 1., 1.]], dtype=float32))
+    >>> top_of_block(search, slice(0, 3), np.eye(3), space=Space(), weight=0.5).T
+    array([[0, 1, 2]])
     """
     corpus, k = search.corpus, min(search.k, len(search.corpus))
     standing = np.empty(len(corpus), dtype=np.int64)
@@ -123,7 +120,7 @@ def top_of_block(
         best = _largest(np.hstack([best, keys]), k)
     best = np.sort(best, axis=1)[:, ::-1]
     found = np.where(best == _NOTHING, -1, search.ties[best & _LOW_BITS])
-    return _padded(found, search.k, -1), _padded(_scores(best), search.k, -np.inf)
+    return np.pad(found, ((0, 0), (0, search.k - k)), constant_values=-1)
 
 
 def _excluded(search: Search, rows: slice) -> tuple[np.ndarray, np.ndarray]:
@@ -142,15 +139,5 @@ def _keys(score: np.ndarray, standing: np.ndarray) -> np.ndarray:
     return (whole.astype(np.int64) << 32) | standing
 
 
-def _scores(keys: np.ndarray) -> np.ndarray:
-    whole = (keys >> 32).astype(np.int32)
-    found = (whole ^ ((whole >> 31) & 0x7FFFFFFF)).view(np.float32)
-    return np.where(keys == _NOTHING, np.float32(-np.inf), found)
-
-
 def _largest(keys: np.ndarray, k: int) -> np.ndarray:
     return keys if keys.shape[1] <= k else np.partition(keys, -k, axis=1)[:, -k:]
-
-
-def _padded(values: np.ndarray, k: int, filler: Any) -> np.ndarray:
-    return np.pad(values, ((0, 0), (0, k - values.shape[1])), constant_values=filler)

@@ -38,7 +38,7 @@ def by_cosine(ranker: "Ranker", search: Search) -> np.ndarray:
     >>> by_cosine(Ranker(), Search.of(corpus, corpus, k=1, seed=0)).T
     array([[0, 1, 2]])
     """
-    return np.concatenate([_top(ranker, search, rows)[0] for rows in query_blocks(search)])
+    return np.concatenate([_top(ranker, search, rows) for rows in query_blocks(search)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +167,7 @@ def by_zscore(
             differs = deviation > _FLAT
             return (cosine - mean[:, of]) * (differs / np.where(differs, deviation, 1))[:, of]
 
-        found.append(_top(ranker, search, rows, query=query, scores=standardised)[0])
+        found.append(_top(ranker, search, rows, query=query, scores=standardised))
     return np.concatenate(found)
 
 
@@ -186,8 +186,8 @@ def by_rank_fusion(ranker: Ranker, search: Search, *, k: int = _K, depth: int = 
     k : int, default=60
         Added to each rank, as in the paper.
     depth : int, default=1000
-        Documents of each list; theirs are whole. The contribution that is left out is below
-        ``1 / (k + depth)``.
+        Documents of each list, or ``search.k`` if that is more; theirs are whole. The contribution that is
+        left out is below ``1 / (k + depth)``.
 
     Returns
     -------
@@ -221,7 +221,7 @@ def by_rank_fusion(ranker: Ranker, search: Search, *, k: int = _K, depth: int = 
     for rows in query_blocks(search):
         documents, scores = [], []
         for numbers, part in lists:
-            top = _top(ranker, part, rows)[0]
+            top = _top(ranker, part, rows)
             documents.append(np.where(top < 0, -1, numbers[top]))
             scores.append(np.where(top < 0, -1.0, 1 / (k + 1 + np.arange(top.shape[1]))))
         found.append(_fused(np.hstack(documents), np.hstack(scores), standing, search.k))
@@ -243,7 +243,7 @@ def _fused(documents: np.ndarray, scores: np.ndarray, standing: np.ndarray, k: i
 
 def _top(
     ranker: Ranker, search: Search, rows: slice, *, query: np.ndarray | None = None, scores: Any = None
-) -> tuple[np.ndarray, np.ndarray]:
+) -> np.ndarray:
     if query is None:
         query = place(search.queries, ranker.queries, rows=rows, weight=ranker.weight)
     return top_of_block(search, rows, query, space=ranker.documents, weight=ranker.weight, scores=scores)
