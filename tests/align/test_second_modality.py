@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from isthmus.align import LinearMap, RegularizedCCA, SharedSpace
+from isthmus.align import LinearMap, MeanCollapse, RegularizedCCA, SharedSpace
 from isthmus.align.calibration import MatchCalibrator
 
 LEARNERS = [LinearMap(), RegularizedCCA(components=2), SharedSpace(noise="none"), MatchCalibrator()]
@@ -26,6 +26,23 @@ def test_fit_names_y(pairs, learner, change, message):
     for second in (change(y), change(y).astype(np.float32)):
         with pytest.raises(ValueError, match=message):
             clone(learner).fit(x, second)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda y: y[:, :5], "Y must have dim 12, got dim 5"),
+        (lambda y: y * WITH_NAN, "Input Y contains NaN"),
+        (lambda y: y[:1], "Y must have at least 2 rows, got 1"),
+        (lambda y: y[0], "Expected 2D array, got 1D array instead"),
+        (lambda y: y * (np.arange(120) != 7)[:, None], "Y has 1 zero row, the first is row 7"),
+    ],
+)
+def test_fit_without_pairs_names_y(pairs, change, message):
+    x, y = pairs
+    for dtype in (np.float64, np.float32):
+        with pytest.raises(ValueError, match=message):
+            MeanCollapse().fit(x, change(y).astype(dtype))
 
 
 def test_fit_names_x_where_x_is_at_fault(pairs):

@@ -106,6 +106,43 @@ def test_cosines_of_an_aligner(run, files, arrays, tmp_path):
     assert (code, "b.safetensors, of " in err) == (2, True)
 
 
+def test_a_calibrator_lies_beside_its_aligner(run, files, arrays):
+    """The aligner's file then stands for both."""
+    pairs, aligner = (files / "x.npy", files / "y.npy"), files / "a.safetensors"
+    assert run("align", *pairs, "--aligner", "shift", "--out", aligner)[0] == 0
+    before = aligner.read_bytes()
+    code, _, err = run("calibrate", "score", aligner, *pairs)
+    assert (code, f"{aligner} is an aligner: expected its calibrator in" in err) == (2, True)
+    beside = files / "a.calibrator.safetensors"
+    assert str(beside) in err
+    code, out, err = run("calibrate", *pairs, "--aligner", aligner, "--json")
+    assert (code, json.loads(out)["out"], f"calibrator: {beside}" in err) == (0, str(beside), True)
+    assert aligner.read_bytes() == before
+    mapped = load_aligner(aligner).transform(*arrays[:2])
+    expected = load_calibrator(beside).predict_proba(*mapped)[:, 1]
+    for words in ((aligner, *pairs), (aligner, *pairs, "--aligner", aligner)):
+        code, out, err = run("calibrate", "score", *words)
+        assert code == 0, err
+        assert np.array(out.split(), float) == pytest.approx(expected, rel=1e-4)
+
+    other = files / "b.safetensors"
+    assert run("align", *pairs, "--aligner", "collapse", "--out", other)[0] == 0
+    code, _, err = run("calibrate", "score", aligner, *pairs, "--aligner", other)
+    assert (code, "a.safetensors is an aligner: expected no other --aligner, got" in err) == (2, True)
+    aligner.write_bytes(other.read_bytes())  # fitted anew, not calibrated anew
+    code, _, err = run("calibrate", "score", aligner, *pairs)
+    assert (code, "a.calibrator.safetensors was fitted on cosines after an aligner" in err) == (2, True)
+    assert f"got {aligner}, of " in err
+
+
+def test_a_report_is_drawn_again(run, files):
+    """As the reports of the other commands are written again."""
+    words = (files / "x.npy", files / "y.npy", "--out", files / "c.safetensors", "--report", files / "r.svg")
+    (files / "r.svg").write_text("old")
+    assert run("calibrate", *words)[0] == 0
+    assert (files / "r.svg").read_text().startswith("<svg")
+
+
 def test_an_aligner_of_other_items_is_taken_as_it_is(run, arrays, tmp_path):
     half = [rows[:60] for rows in arrays], [rows[60:] for rows in arrays]
     first, second = (make_store(tmp_path / f"s{k}", rows, rows[2]) for k, rows in enumerate(half))
@@ -165,7 +202,22 @@ def test_what_tells_its_items_otherwise_may_have_learned_from_these_pairs(run, f
         (("none.npy", "--out", "c.safetensors", "--seed", "-1"), "seed must be a whole number in [0, inf), "),
         (("x.npy", "y.npy", "--out", "c.safetensors", "--aligner", "no.safetensors"), "no such file: no.saf"),
         (("x.npy", "y.npy", "--out", "a.safetensors"), "a.safetensors holds no calibrator"),
-        (("score", "a.safetensors", "x.npy", "y.npy"), "a.safetensors holds no calibrator"),
+        (
+            ("x.npy", "y.npy"),
+            "expected --out with a file to save the calibrator in, or --aligner, got neither",
+        ),
+        (
+            ("xy.npz:x", "--out", "c.safetensors"),
+            "xy.npz:x is one modality: expected the second too, such as",
+        ),
+        (
+            ("score", "k.safetensors", "xy.npz:x"),
+            "xy.npz:x is one modality: expected the second too, such as",
+        ),
+        (("no.npy:0", "--out", "c.safetensors"), "no such file or folder: no.npy:0"),
+        (("x.npy", "--out", "c.safetensors"), "x.npy is one file: give the second modality too"),
+        (("score", "x.npy", "x.npy", "y.npy"), "x.npy is not a readable safetensors file"),
+        (("score", "a.safetensors", "x.npy", "y.npy"), "expected its calibrator in a.calibrator.safetensors"),
         (("score", "k.safetensors", "x.npy", "y.npy", "--aligner", "a.safetensors"), "leave out --aligner"),
         (("score", "k.safetensors", "x.npy", "y.npy", "--prior", "0"), "prior must be a number in (0, 1)"),
         (("score", "k.safetensors", "n.npy", "n.npy"), "n.npy has dim 3, k.safetensors was fitted on dim 24"),
@@ -180,6 +232,7 @@ def test_bad_input_exits_2_with_a_message(run, files, monkeypatch, words, messag
     assert run("align", "x.npy", "y.npy", "--aligner", "collapse", "--out", "a.safetensors")[0] == 0
     assert run("calibrate", "x.npy", "y.npy", "--out", "k.safetensors")[0] == 0
     np.save("n.npy", np.eye(3))
+    np.savez("xy.npz", x=np.load("x.npy"), y=np.load("y.npy"))
     code, out, err = run("calibrate", *words)
     assert (code, out) == (2, "")
     assert message in " ".join(err.split())

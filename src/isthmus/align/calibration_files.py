@@ -164,5 +164,27 @@ def read_calibrated_on(path: str | Path) -> CalibratedOn:
     return CalibratedOn.from_dict(_read(path)[0]["calibrated_on"])
 
 
+def calibrator_beside(aligner: str | Path) -> Path:
+    """Return where an aligner's calibrator lies by default: a file of its own, beside the aligner's.
+
+    Parameters
+    ----------
+    aligner : str or Path
+        The aligner's file.
+
+    Returns
+    -------
+    Path
+        Ends in ``.calibrator.safetensors``; it need not be there.
+
+    Examples
+    --------
+    >>> calibrator_beside("a.safetensors").name
+    'a.calibrator.safetensors'
+    """
+    aligner = Path(aligner)
+    return aligner.with_name(aligner.name.removesuffix(".safetensors") + ".calibrator.safetensors")
+
+
 def _read(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return read_told(Path(path), _ENTRY, kind="calibrator", command="isthmus calibrate", newest=_FORMAT)

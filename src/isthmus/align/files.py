@@ -15,6 +15,7 @@ from isthmus.training import TrainingConfig
 from isthmus.whole import write_whole
 
 _FORMAT = 2  # since there is provenance; a file without is still of format 1, which older versions read
+_ENTRY = "isthmus"
 _ITEMS = "provenance.items"  # the array of hashes
 _RECORDS = {"dials_": Dials, "training": TrainingConfig}
 
@@ -81,7 +82,7 @@ def save_aligner(
     if provenance is not None:
         story["provenance"] = provenance.to_dict()
         tensors[_ITEMS] = provenance.items
-    write_whole(path, save(tensors, {"isthmus": json.dumps(story, sort_keys=True)}))
+    write_whole(path, save(tensors, {_ENTRY: json.dumps(story, sort_keys=True)}))
 
 
 def load_aligner(path: str | Path) -> PairedAligner:
@@ -231,6 +232,33 @@ def aligner_name(aligner: PairedAligner) -> str:
     return names[0]
 
 
+def is_aligner(path: str | Path) -> bool:
+    """Return whether a file is one that :func:`save_aligner` wrote; False where there is none.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    bool
+        Whether it says so; nothing else in it is looked at.
+
+    Examples
+    --------
+    >>> is_aligner("none.safetensors")
+    False
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return _ENTRY in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
 def read_told(
     path: Path, entry: str, *, kind: str, command: str, newest: int
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -263,7 +291,7 @@ def read_told(
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    return read_told(path, "isthmus", kind="aligner", command="isthmus align", newest=_FORMAT)
+    return read_told(path, _ENTRY, kind="aligner", command="isthmus align", newest=_FORMAT)
 
 
 def _plain(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from typing import Any, Self
 
-from isthmus.align.affine import AffineAligner
+from isthmus.align.affine import AffineAligner, check_second
 from isthmus.measure.statistics import unit_parts
 
 
@@ -32,7 +32,8 @@ class MeanCollapse(AffineAligner):
 
     def fit(self, X: Any, Y: Any, *, groups: Any = None) -> Self:
         """Learn the means of X, of shape (n, dim), and Y, of shape (m, dim); n, m >= 2."""
-        X, Y = self._check(X, reset=True), self._check(Y, reset=False)
+        X = self._check(X, reset=True)
+        Y = check_second(Y, self.n_features_in_)
         for modality, rows in (("x", X), ("y", Y)):
             if len(rows) < 2:
                 raise ValueError(f"{modality.upper()} must have at least 2 rows, got {len(rows)}")

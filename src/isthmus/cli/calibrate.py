@@ -4,7 +4,7 @@ import hashlib
 import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from cyclopts import App, Parameter
@@ -13,11 +13,12 @@ from isthmus.align import PairedAligner, load_aligner
 from isthmus.align.calibration import MatchCalibrator
 from isthmus.align.calibration_files import (
     CalibratedOn,
+    calibrator_beside,
     load_calibrator,
     read_calibrated_on,
     save_calibrator,
 )
-from isthmus.align.files import aligner_name, read_provenance
+from isthmus.align.files import aligner_name, is_aligner, read_provenance
 from isthmus.align.provenance import FittedOn
 from isthmus.checks import blocks
 from isthmus.cli.apply import known_of, modality_of
@@ -26,6 +27,7 @@ from isthmus.cli.show import check_output, progress_bar, say, show
 from isthmus.evaluate.reliability import Reliability, held_out_reliability
 from isthmus.measure import find_items
 from isthmus.store import Pairs, open_pairs
+from isthmus.store.entries import refuse_entry_alone
 from isthmus.whole import refuse_existing, write_whole
 
 calibrate = App(
@@ -69,7 +71,7 @@ def fit(
     y: str | None = None,
     /,
     *,
-    out: Path,
+    out: Path | None = None,
     aligner: Path | None = None,
     settings: Annotated[Settings, Parameter("*")] = Settings(),  # noqa: B008
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
@@ -88,14 +90,21 @@ def fit(
     y : str
         Embeddings of the second modality.
     out : Path
-        File to save the calibrator in (.safetensors); a calibrator that is there is replaced.
+        File to save the calibrator in (.safetensors); a calibrator that is there is replaced. By default that
+        of the aligner, with .calibrator.safetensors in place of .safetensors.
     aligner : Path
         File that `isthmus align` saved: calibrate the cosines of what it maps.
     as_json : bool
         Print one JSON object.
     report : Path
-        Also draw how reliable the probabilities are, before and after (.svg).
+        Also draw how reliable the probabilities are, before and after (.svg); one that is there is replaced.
     """
+    if out is None:
+        if aligner is None:
+            raise ValueError(
+                "expected --out with a file to save the calibrator in, or --aligner, got neither"
+            )
+        out = calibrator_beside(aligner)
     check_output(out, ".safetensors")
     check_output(report, ".svg")
     if out.exists():
@@ -103,7 +112,7 @@ def fit(
     options = {k: v for k, v in asdict(settings).items() if k not in ("groups", "modalities", "per_query")}
     calibrator = MatchCalibrator(**options, per_query=settings.per_query or False)
     calibrator.check_options()
-    pairs = open_pairs(x, y, groups=settings.groups, modalities=settings.modalities)
+    pairs = _open_pairs(x, y, groups=settings.groups, modalities=settings.modalities)
     fitted, again = None, True
     if aligner is not None:
         fitted = _opened(aligner, pairs)
@@ -143,7 +152,8 @@ def score(
     Parameters
     ----------
     calibrator : Path
-        File that `isthmus calibrate` saved.
+        File that `isthmus calibrate` saved; or that of the aligner beside which it lies, which then need not
+        be given again.
     x : str
         Embeddings of the first modality, as for `isthmus measure`; not yet aligned.
     y : str
@@ -161,9 +171,10 @@ def score(
     check_output(out, ".npy")
     if out is not None:
         refuse_existing(out)
+    calibrator, aligner = _beside(calibrator, aligner)
     fitted, told = load_calibrator(calibrator), read_calibrated_on(calibrator)
     _check_aligner(told, calibrator, aligner)
-    pairs = open_pairs(x, y, modalities=modalities)
+    pairs = _open_pairs(x, y, modalities=modalities)
     _check_dim(pairs, fitted, calibrator)
     for name, space in zip(pairs.names, (told.x, told.y), strict=True):
         if not space.admits(source := embedded_by(name)):
@@ -182,6 +193,27 @@ def score(
     np.save(buffer, found)
     write_whole(out, buffer.getvalue())
     say(f"{len(found)} probabilities: {out}")
+
+
+def _open_pairs(x: str, y: str | None, **options: Any) -> Pairs:
+    if y is None:
+        refuse_entry_alone(x)
+    return open_pairs(x, y, **options)
+
+
+def _beside(calibrator: Path, aligner: Path | None) -> tuple[Path, Path | None]:
+    """Return the files of calibrator and aligner: an aligner in place of the calibrator stands for both."""
+    if not is_aligner(calibrator):
+        return calibrator, aligner
+    if aligner not in (None, calibrator):
+        raise ValueError(f"{calibrator} is an aligner: expected no other --aligner, got {aligner}")
+    beside = calibrator_beside(calibrator)
+    if not beside.is_file():
+        raise FileNotFoundError(
+            f"{calibrator} is an aligner: expected its calibrator in {beside}, which is not there; "
+            "give the calibrator's own file, or run `isthmus calibrate` with this --aligner"
+        )
+    return beside, calibrator
 
 
 def _opened(aligner: Path, pairs: Pairs) -> PairedAligner:

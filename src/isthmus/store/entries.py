@@ -35,6 +35,34 @@ def split_entry(spec: str | os.PathLike[str]) -> tuple[Path, str | None]:
     raise FileNotFoundError(f"no such file or folder: {text}")
 
 
+def refuse_entry_alone(spec: str | os.PathLike[str]) -> None:
+    """Raise where "FILE:NAME" stands alone though two modalities are wanted, saying which one is missing.
+
+    Parameters
+    ----------
+    spec : str or Path
+        What was given for both.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        It names one entry.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> refuse_entry_alone(tempfile.mkdtemp())
+    """
+    path, name = split_entry(spec)
+    if name is not None:
+        raise ValueError(
+            f"{os.fspath(spec)} is one modality: expected the second too, such as another entry of {path}, "
+            "or a folder of both"
+        )
+
+
 def choose_entry(
     path: Path,
     entries: Mapping[str, str],
