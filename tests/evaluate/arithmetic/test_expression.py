@@ -94,6 +94,7 @@ def test_what_is_read(source, expected):
         ("text:' '", 5, "expected words behind text:"),
         ("1 + image:", 10, "expected an id behind image:"),
         ("image:1 + 2", 8, "a number and an embedding do not add up"),
+        ("image:1 + mean(1, image:2)", 18, "a number and an embedding do not add up"),
         ("image:1 * text:2", 8, "an embedding is multiplied by numbers only"),
         ("2 * 3", 0, "the result is a number, not a point"),
         ("image:1 - image:1", 0, "the operands cancel each other out"),
@@ -132,6 +133,15 @@ def test_a_caret_stands_below_its_character_where_others_are_wide():
         assert str(found.value).split("\n")[2] == " " * (2 + columns + 1) + "^"
 
 
+def test_rows_that_nearly_cancel_lead_somewhere():
+    point = parse_expression("image:2 - image:1").point([[1.0, 0.0], [1.0, 1e-4]][::-1])
+    np.testing.assert_allclose(point, [0, 1], atol=1e-4)
+
+
+def test_many_operands_beside_one_another_are_no_depth():
+    assert len(weights(" + ".join(f"-(image:{i})" for i in range(150)))) == 150
+
+
 def test_a_line_break_does_not_move_the_caret():
     with pytest.raises(ValueError) as found:
         parse_expression("image:1\n& 2")
@@ -157,6 +167,9 @@ def test_rows_that_cancel_are_refused():
     expression = parse_expression("image:1 - text:1")
     with pytest.raises(ValueError, match="the operands cancel each other out"):
         expression.point([[1.0, 2.0], [2.0, 4.0]])
+    rounding = parse_expression("0.1 * image:1 + 0.2 * image:2 - 0.3 * image:3")  # 6e-17 is left of 1
+    with pytest.raises(ValueError, match="the operands cancel each other out"):
+        rounding.point(np.ones((3, 2)))
     with pytest.raises(ValueError, match="rows must embed the 2 operands, got 1 rows"):
         expression.point([[1.0, 2.0]])
     with pytest.raises(ValueError, match="rows has 1 zero row"):

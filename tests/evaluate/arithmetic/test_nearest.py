@@ -38,6 +38,12 @@ def test_of_rows_equally_near_the_first_comes_first():
     assert at.tolist() == [*range(0, 300, 3), *range(2, 300, 3), *range(1, 150, 3)]
 
 
+def test_rounding_makes_no_cosine_above_one():
+    rows = np.random.default_rng(1).normal(size=(200, 5))
+    assert max(row @ row for row in unit_rows(rows)) > 1
+    assert max(nearest(row, rows, top=1)[1][0] for row in rows) == 1
+
+
 def test_limits_and_errors():
     at, cosines = nearest(ROWS[3], ROWS, top=99, excluded=[0, 0, 1])
     assert (len(at), at[0], cosines[0]) == (48, 3, 1.0)

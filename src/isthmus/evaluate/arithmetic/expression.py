@@ -215,7 +215,8 @@ class _Parser:
         value, count = self.sum(), 1
         while self.word == ",":
             self.advance()
-            value, count = self._add(value, self.sum(), at), count + 1
+            part = self.at
+            value, count = self._add(value, self.sum(), part), count + 1
         self._expect(")", f"{_OPERATOR}, ',' or ')'")
         return self._times(1 / count, value, at)
 
