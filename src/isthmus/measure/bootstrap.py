@@ -97,7 +97,7 @@ class Bootstrap:
             out[start : start + 64] = levels[level[np.minimum(first, len(level) - 1)]]
         return out
 
-    def sums_by_bin(self, rows: np.ndarray, block: np.ndarray) -> np.ndarray:
+    def sums_by_bin(self, rows: np.ndarray | slice, block: np.ndarray) -> np.ndarray:
         """Sum the rows of a block (len(rows), dim) over the bins of `rows`: (bins, dim)."""
         bins = self.bin[rows]
         pick = csr_array((np.ones(len(bins)), (bins, np.arange(len(bins)))), shape=(self.bins, len(bins)))
