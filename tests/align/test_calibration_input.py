@@ -35,6 +35,7 @@ def test_bad_input_is_named(pairs):
         (lambda: found.probability([np.nan]), "cosines must be finite, got 1 that are not"),
         (lambda: found.probability(["a"]), "cosines must be numbers, got <U1"),
         (lambda: found.probability(2.0), r"cosines must be in \[-1, 1\], got one of 2.0"),
+        (lambda: found.probability([0.1, -1.5]), r"cosines must be in \[-1, 1\], got one of -1.5"),
         (lambda: found.probability(0.2, prior=1), r"prior must be a number in \(0, 1\), got 1"),
         (lambda: found.threshold_at(), "expected one of probability and precision"),
         (lambda: found.threshold_at(probability=0.5, precision=0.5), "expected one of probability and"),

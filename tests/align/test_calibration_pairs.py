@@ -81,6 +81,20 @@ def test_a_query_is_seen_against_its_own_cosines(pairs, query):
     assert proba == pytest.approx(found.probability(np.diag(cosine)[:3], queries=u[:3]), abs=1e-9)
 
 
+def test_the_background_is_drawn_from_all_of_the_other_modality(pairs):
+    x, y = pairs
+    first, again, other = (
+        MatchCalibrator(per_query="x", background=30, seed=seed).fit(x, y).background_ for seed in (0, 0, 1)
+    )
+    assert (first == again).all()
+    drawn = [(background @ unit_rows(y, np.float32).T).argmax(axis=1) for background in (first, other)]
+    for background, rows in zip((first, other), drawn, strict=True):
+        assert background == pytest.approx(unit_rows(y[rows], np.float32), abs=1e-6)
+        assert len(set(rows)) == 30
+        assert max(rows) > 60  # not the first rows, which may be of one kind
+    assert set(drawn[0]) != set(drawn[1])
+
+
 def test_swapping_the_modalities_swaps_the_queries(pairs):
     x, y = pairs
     a, b = MatchCalibrator(per_query="x").fit(x, y), MatchCalibrator(per_query="y").fit(y, x)
