@@ -5,7 +5,7 @@ import onnxruntime
 import pytest
 
 from isthmus.align import ALIGNERS, LinearMap, Procrustes, RegularizedCCA
-from isthmus.align.export import faiss_chain, write_numpy, write_onnx
+from isthmus.align.export import faiss_chain, write_numpy, write_onnx, write_torch
 
 CLOSED_FORM = [name for name in ALIGNERS if name != "nonlinear"]
 
@@ -34,7 +34,29 @@ def by_faiss(fitted, modality, rows, folder):
     return [rows]
 
 
-FORMATS = [by_onnx, by_numpy, by_faiss]
+def by_torch(fitted, modality, rows, folder):
+    """As docs/shipping.md writes it."""
+    torch = pytest.importorskip("torch", reason="torch is an extra")
+    from safetensors.torch import load_file
+
+    write_torch(fitted, folder / "a.safetensors", modality=modality)
+    state = load_file(folder / "a.safetensors")
+    linear, normalize = torch.nn.Linear(*reversed(state["0.weight"].shape)), torch.nn.functional.normalize
+    torch.nn.Sequential(linear).load_state_dict(state)
+    with torch.no_grad():
+        return [normalize(linear.double()(normalize(torch.from_numpy(rows).double()))).numpy()]
+
+
+def by_sentence_transformers(fitted, modality, rows, folder):
+    torch = pytest.importorskip("torch", reason="torch is an extra")
+    pytest.importorskip("sentence_transformers", reason="sentence-transformers is an extra: isthmus[clip]")
+    from isthmus.align.export.sentence_transformers import AlignerModule
+
+    features = {"sentence_embedding": torch.from_numpy(rows), "modality": modality}
+    return [AlignerModule(fitted, ("x", "y"))(features)["sentence_embedding"].numpy()]
+
+
+FORMATS = [by_onnx, by_numpy, by_torch, by_faiss, by_sentence_transformers]
 
 
 def farthest(found, expected):

@@ -187,7 +187,11 @@ class _Map(torch.nn.Module):
         super().__init__()
         layers = layers_of(aligner, modality)
         steps: list[torch.nn.Module] = []
-        for weight, bias in zip(layers.weights, layers.biases, strict=True):
+        centre, biases = None, layers.biases
+        if layers.centred:
+            centre, biases = torch.from_numpy(layers.centred[0]), (layers.centred[1],)
+        self.register_buffer("centre", centre)
+        for weight, bias in zip(layers.weights, biases, strict=True):
             if steps:
                 steps.append(_ACTIVATIONS[layers.activation or ""]())
             linear = torch.nn.Linear(*weight.shape)
@@ -200,5 +204,7 @@ class _Map(torch.nn.Module):
         single = rows.float()
         scaled = single / single.abs().amax(dim=1, keepdim=True)  # squares of half precision may overflow
         unit = scaled / scaled.norm(dim=1, keepdim=True)
+        if self.centre is not None:
+            unit = unit - self.centre.float()
         out = self.steps.float()(unit) + unit if self.residual else self.steps.float()(unit)
         return torch.nn.functional.normalize(out).to(rows.dtype)
