@@ -20,7 +20,7 @@ def _named(aligner):
     return str(aligner).replace("\n", " ")
 
 
-@pytest.fixture(scope="session", params=[*ALL, "relu", "tanh", "bare", "deep"], ids=_named)
+@pytest.fixture(scope="session", params=[*ALL, "relu", "tanh", "bare", "linear", "deep"], ids=_named)
 def fitted(request, rows):
     """Every aligner, and every kind of network."""
     from isthmus.align import NonLinearAligner
@@ -29,6 +29,7 @@ def fitted(request, rows):
         "relu": {"widths": (8,), "activation": "relu"},
         "tanh": {"widths": (8,), "activation": "tanh", "residual": False},
         "bare": {"widths": ()},
+        "linear": {"widths": (), "residual": False},
         "deep": {"widths": (8, 12, 8)},
     }
     chosen = request.param

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from isthmus.align import LinearMap, RegularizedCCA
+from isthmus.align import LinearMap, Procrustes, RegularizedCCA
 from isthmus.align.export import faiss_chain, layers_of, to_faiss
 
 faiss = pytest.importorskip("faiss", reason="faiss is an extra: isthmus[search]")
@@ -62,6 +62,15 @@ def test_one_transform_alone_is_matrix_and_bias(moderate):
     transform = to_faiss(fitted, "y")
     assert (transform.d_in, transform.d_out) == (24, 5)
     assert transform.apply(y) == pytest.approx(y @ fitted.y_matrix_ + fitted.y_offset_, abs=1e-4)
+
+
+def test_a_rotation_can_be_taken_back(moderate):
+    """FAISS allows it where it knows the matrix to be orthonormal."""
+    fitted = Procrustes().fit(moderate["x"], moderate["y"])
+    transform, unit = to_faiss(fitted), faiss_chain(fitted)[0].apply(moderate["x"])
+    assert transform.reverse_transform(transform.apply(unit)) == pytest.approx(unit, abs=1e-5)
+    with pytest.raises(RuntimeError, match="orthonormal"):
+        to_faiss(LinearMap().fit(moderate["x"], moderate["y"])).reverse_transform(unit)
 
 
 def test_missing_library_is_named(monkeypatch, moderate):
