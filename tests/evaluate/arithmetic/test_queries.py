@@ -1,7 +1,8 @@
 """Queries say what they ask, and their answers are what was asked for."""
 
 from collections import Counter
-from itertools import count, pairwise
+from dataclasses import replace
+from itertools import combinations, count, pairwise, permutations
 
 import numpy as np
 import pytest
@@ -139,9 +140,33 @@ def test_shares_are_counted_against_the_facts(queries):
             assert total == pytest.approx(guess.agreement(truth))
 
 
-def test_things_are_matched_in_any_order(queries):
-    from dataclasses import replace
+def test_of_matches_equally_good_the_one_with_more_changed_facts_counts(queries):
+    kinds = [kind for kind in kinds_shown("image") if kind not in ("texture", "light")]
+    ties = 0
+    for query, other in combinations(queries["image", "swap"], 2):
+        things, found = query.answer.things, other.scene.things
+        best = {}  # how many changed facts agree, by how many agree at all
+        for chosen in permutations([*found, *([None] * len(things))], len(things)):
+            agreed = [
+                (i, kind) in query.changed
+                for i, thing in enumerate(chosen)
+                for kind in kinds
+                if thing is not None and getattr(thing.facts, kind) == getattr(things[i].facts, kind)
+            ]
+            best.setdefault(len(agreed), set()).add(sum(agreed))
+        ties += len(best[max(best)]) > 1
+        right = facts_right(query, other.scene).changed
+        assert right == pytest.approx(max(best[max(best)]) / len(query.changed))
+    assert ties > 0
 
+
+def test_too_few_things_are_not_the_right_number(queries):
+    for query in queries["image", "remove"]:
+        fewer = replace(query.answer, things=query.answer.things[1:])
+        assert facts_right(query, fewer).changed == 0
+
+
+def test_things_are_matched_in_any_order(queries):
     for query in queries["image", "swap"]:
         turned = replace(query.answer, things=query.answer.things[::-1])
         assert facts_right(query, turned) == Right(1, 1)

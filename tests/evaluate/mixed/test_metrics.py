@@ -72,6 +72,13 @@ def test_judgements_are_looked_up(judged):
     np.testing.assert_array_equal(relevant.take(some).lookup(order[some], 30), expected[some])
 
 
+def test_none_is_no_document_of_the_query_before():
+    """The last document of one query, and none of the next."""
+    relevant = Judgements.of([0, 1], [2, 0], queries=2)
+    assert relevant.lookup(np.array([[2, -1], [-1, 0]]), 3).tolist() == [[1, 0], [0, 1]]
+    assert Judgements.of([], [], queries=2).lookup(np.array([[2], [-1]]), 3).tolist() == [[0], [0]]
+
+
 def test_shares_and_their_logarithm():
     kind = np.array([0, 1, 1, 2])
     found = np.array([[0, 1, 2, 3], [0, -1, -1, -1]])
@@ -82,5 +89,6 @@ def test_shares_and_their_logarithm():
 def test_judgements_say_what_is_wrong():
     with pytest.raises(ValueError, match="document 2 is judged twice for query 0"):
         Judgements.of([0, 0], [2, 2], queries=1)
-    with pytest.raises(ValueError, match=r"gains must be numbers above 0, got 0\.0"):
-        Judgements.of([0], [2], gains=[0], queries=1)
+    for gain in (0.0, -1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match=f"gains must be numbers above 0, got {gain}"):
+            Judgements.of([0, 0], [1, 2], gains=[1, gain], queries=1)

@@ -143,6 +143,33 @@ def test_weights_are_chosen_where_one_part_says_nothing(rows):
         choose_weights(corpus, first, methods=["raw"], weights=[2.0])
 
 
+def test_some_of_the_queries_are_of_so_many_items(queries, corpus):
+    some = queries.take(np.array([25, 7, 25]))
+    assert some.group.tolist() == [0, 1, 0]
+    assert mixed_search(corpus, some).items == 2
+
+
+def test_a_query_that_is_no_document_excludes_none(corpus, rows):
+    asked = make_documents(text=rows[1][20:22])
+    made = by_item(asked, ["a", "b"], ["a"] * 20 + ["b"] * 20, excluded=[-1, 21])
+    assert made.excluded.count.tolist() == [0, 1]
+    assert made.relevant.count.tolist() == [20, 19]
+    assert (mixed_search(corpus, made).figure("raw", "recall_at_10").value) > 0
+
+
+def test_queries_are_cut_in_two_item_by_item(queries):
+    many = queries.take(np.repeat(np.arange(20), 3))
+    halves = split_queries(many)
+    documents = [set(half.relevant.documents.tolist()) for half in halves]  # one of each item
+    assert [len(half) for half in halves] == [30, 30]
+    assert [len(part) for part in documents] == [10, 10]
+    assert documents[0] | documents[1] == set(range(20))
+    assert [len(half) for half in split_queries(queries.take(np.arange(5)))] == [3, 2]
+    other = split_queries(many, seed=1)[0].relevant.documents
+    assert set(other.tolist()) not in documents
+    assert documents[0] != set(range(10))
+
+
 def test_search_says_what_is_wrong(queries, corpus):
     with pytest.raises(ValueError, match="queries must be of the corpus's space: expected dim 8, got 3"):
         mixed_search(corpus, by_item(make_documents(np.eye(3)), range(3), range(40)))
@@ -170,6 +197,12 @@ def test_of_weights_that_do_the_same_the_one_nearest_to_half_is_taken(queries, c
     for weights, nearest in (([0.0, 0.4, 1.0], 0.4), ([1.0, 0.7, 0.2], 0.7)):
         chosen = choose_weights(corpus.take(alone), some, methods=["raw"], weights=weights)[1]
         assert chosen["raw"].weight == nearest
+
+
+def test_a_weight_that_does_a_little_better_is_taken(queries, corpus):
+    found = choose_weights(corpus, queries, methods=["zscore"])[1]["zscore"]
+    assert 0 < found.ndcg.max() - found.ndcg[5] < 0.03  # half is nearly as good
+    assert found.weight == found.weights[found.ndcg.argmax()] == 0.4
 
 
 def test_a_kind_that_is_never_found_counts_as_half_a_document(queries, corpus):

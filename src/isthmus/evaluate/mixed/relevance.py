@@ -77,11 +77,12 @@ class Judgements:
         ndarray of shape (n, k)
             Gains, at least 0.
         """
-        keys = self.owner * (documents + 1) + self.documents  # ascending
+        if not len(self.documents):
+            return np.zeros(found.shape)
+        keys = self.owner * (documents + 1) + self.documents  # ascending; -1 is the key of no document
         wanted = np.arange(len(found))[:, None] * (documents + 1) + found
-        at = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
-        known = (found >= 0) & (keys[at] == wanted) if len(keys) else np.zeros(found.shape, dtype=bool)
-        return np.where(known, self.gains[at], 0.0) if len(keys) else np.zeros(found.shape)
+        at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        return np.where(keys[at] == wanted, self.gains[at], 0.0)
 
 
 @dataclass(frozen=True, eq=False)
