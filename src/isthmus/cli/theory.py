@@ -162,7 +162,12 @@ def optimization(
     if output.out is not None:
         state = output.out / "optimization.npz.partial"
     with progress_bar("optimizing") as advance:
-        simulation = simulate(config, checkpoint=state, progress=advance)
+        try:
+            simulation = simulate(config, checkpoint=state, progress=advance)
+        except KeyboardInterrupt:
+            if state is not None and state.is_file():
+                say(f"{state} keeps the last step: the same command goes on from there")
+            raise
     output.give(simulation)
     if state is not None:
         state.unlink(missing_ok=True)

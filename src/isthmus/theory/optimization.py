@@ -65,9 +65,9 @@ def optimization(
         How it goes. The default takes 200,000 steps;
         ``OptimizationConfig().coarser(100)`` ends in the same figures in a minute.
     checkpoint : str or Path, optional
-        File (``.npz``) that the state is kept in about every ten seconds, and
-        found in on the next call, which ends in the same bits as a run left
-        alone. It stays when the run is over; the caller removes it.
+        File (``.npz``) that the state is kept in about every ten seconds and
+        on Ctrl-C, and found in on the next call, which ends in the same bits as
+        a run left alone. It stays when the run is over; the caller removes it.
     progress : callable, optional
         Called about once a second with the steps done, all steps, and a text.
 
@@ -151,9 +151,23 @@ def rotated(
 
 def _descend(descent: Descent, path: Path | None, progress: Progress | None) -> list[dict[str, float]]:
     """Go all steps, from where a checkpoint is if there is one, and return the points of the curves."""
+    records = load(path, descent) if path else []
+    try:
+        _go(descent, records, path, progress)
+    except KeyboardInterrupt:
+        if path:
+            descent.settle()
+            save(path, descent, records)
+        raise
+    return records
+
+
+def _go(
+    descent: Descent, records: list[dict[str, float]], path: Path | None, progress: Progress | None
+) -> None:
+    """Go all steps that are left, adding points of the curves to the records."""
     config = descent.config
     stops = np.unique(np.linspace(0, config.steps, config.records + 1).round().astype(int))
-    records = load(path, descent) if path else []
     saved = told = time.monotonic()
     chunk = 1
     while True:
@@ -168,7 +182,7 @@ def _descend(descent: Descent, path: Path | None, progress: Progress | None) -> 
             progress(descent.step, config.steps, f"loss {records[-1]['loss']:.3f}")
             told = now
         if done:
-            return records
+            return
         begun = time.monotonic()
         steps = int(min(chunk, stops[len(records)] - descent.step))
         descent.advance(steps)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from threading import Barrier, BrokenBarrierError
 
 import numpy as np
@@ -71,6 +71,7 @@ class Descent:
         self._units = [np.empty(x.shape, dtype=np.float32) for _ in range(4)]  # of this step and of the next
         self._length = np.empty((2, n))
         self._slope = np.empty(len(self._blocks))
+        self._begun: list[Future[None]] = []  # the threads' work of the steps begun last
         self.refresh()
 
     def refresh(self) -> None:
@@ -90,7 +91,7 @@ class Descent:
         meetings = [Barrier(threads, action) for action in (self._invert, None, self._turn)]
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
             blocks = [range(first, len(self._blocks), threads) for first in range(threads)]
-            begun: list[Future[None]] = []
+            begun = self._begun = []
             try:
                 for own in blocks:
                     begun.append(pool.submit(self._work, own, steps, meetings))
@@ -100,6 +101,10 @@ class Descent:
                 if len(begun) < threads or any(one.cancel() for one in begun):
                     _abort(meetings)  # who never begins would be waited for
                 raise
+
+    def settle(self) -> None:
+        """Wait for the steps that were begun: Ctrl-C twice leaves `advance` before its threads are done."""
+        wait(self._begun)
 
     @property
     def scale(self) -> float:
