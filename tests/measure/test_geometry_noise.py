@@ -1,9 +1,12 @@
 """The variance along the gap and the noise's normality, against spaces of known truth."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from isthmus.measure.geometry_noise import differences, normality, replicate
+from isthmus.measure.bootstrap import Bootstrap
+from isthmus.measure.geometry_noise import _gap_and_noise, differences, normality, replicate
 from isthmus.measure.geometry_spectrum import Span, spectrum
 from isthmus.theory import Geometry, sample
 from isthmus.theory.geometry import population
@@ -50,12 +53,13 @@ def test_replicates_agree_with_loops():
     assert sorted(np.bincount(sums.part)) == [16, 17, 17]
     found = replicates(x, y, 7)
     for z, ratio in zip(unit, (found.ratio_x, found.ratio_y), strict=True):
-        expected = 0.0
+        along, norm = 0.0, 0.0
         for k, (i, j) in enumerate(((1, 2), (2, 0), (0, 1))):
             own = np.cov(z[sums.part == k], rowvar=False)
-            expected += (sums.part == k).mean() * (gaps[i] @ own @ gaps[j]) / (gaps[i] @ gaps[j])
+            along += (sums.part == k).mean() * (gaps[i] @ own @ gaps[j])
+            norm += gaps[i] @ gaps[j] / 3
         scale = spectrum(np.cov(z, rowvar=False), 50).scale
-        assert ratio.value == pytest.approx(expected / scale)
+        assert ratio.value == pytest.approx(along / norm / scale)
         assert ratio.low < ratio.value < ratio.high
 
 
@@ -68,21 +72,107 @@ def test_interval_of_the_gap_covers_its_length():
     assert sum(f.low <= truth <= f.high for f in found) >= 13
 
 
-@pytest.mark.parametrize("gap, alignment, n", [(0.83, 0.31, 300), (0.1, 0.7, 300), (0.83, 0.31, 60)])
-def test_intervals_hold_what_was_put_in(gap, alignment, n):
+@pytest.fixture
+def ten_bootstraps(monkeypatch):
+    """Drawing the resamples takes longest: ten sets of them take turns."""
+    boots = {}
+
+    def one_of_ten(group, seed):
+        return boots.setdefault((len(group), seed % 10), Bootstrap(group, seed % 10))
+
+    monkeypatch.setattr("isthmus.measure.geometry_noise.Bootstrap", one_of_ten)
+    return one_of_ten
+
+
+def share_that_holds(figures, truth):
+    """Share of intervals that hold the truth; where there is none, nothing is said that is wrong."""
+    there = [figure for figure in figures if figure is not None]
+    assert all(figure.low <= figure.value <= figure.high for figure in there)
+    wrong = sum(not figure.low <= truth <= figure.high for figure in there)
+    return (len(figures) - wrong) / len(figures)
+
+
+UNEVEN, EVEN = (
+    {"shared_dimension": 12, "noise_dimension": 20},
+    {"shared_dimension": 36, "noise_dimension": 36},
+)
+
+
+@pytest.mark.parametrize(
+    "spread, gap, alignment, n",
+    [
+        (UNEVEN, 0.83, 0.31, 200),
+        (UNEVEN, 0.1, 0.7, 60),
+        (UNEVEN, 0.0, 0.7, 60),
+        (EVEN, 0.1, 0.7, 100),
+    ],
+)
+def test_intervals_hold_what_was_put_in(spread, gap, alignment, n, ten_bootstraps):
     """In 93% of 200 draws or more; the gap is orthogonal to both spans, so that no row varies along it."""
     sets = 200
-    put_in = Geometry(dim=40, gap=gap, alignment=alignment, shared_dimension=12, noise_dimension=20)
+    put_in = Geometry(dim=40, gap=gap, alignment=alignment, **spread)
     noise = np.trace(population(put_in, seed=11).residual_covariance)
     truth = {"length": gap, "constant_share": gap**2 / (gap**2 + noise), "noise_std": np.sqrt(noise / 40)}
     truth |= {"ratio_x": 0.0, "ratio_y": 0.0}
     x, y, _ = sample(sets * n, put_in, seed=11)
     found = [replicates(x[k * n :][:n], y[k * n :][:n], k) for k in range(sets)]
-    covered = {
-        name: np.mean([getattr(f, name).low <= value <= getattr(f, name).high for f in found])
-        for name, value in truth.items()
-    }
+    covered = {k: share_that_holds([getattr(f, k) for f in found], value) for k, value in truth.items()}
     assert {name: share for name, share in covered.items() if share < 0.93} == {}
+    told = np.mean([f.ratio_x is not None for f in found])
+    assert told < 0.05 if gap == 0 else told > 0.5
+
+
+def along_and_across(n, dim, gap):
+    """Differences (n, dim) that spread alike in all directions, along the gap too."""
+    return gap * np.eye(dim)[0] + np.random.default_rng(1).normal(size=(n, dim)) * (0.83 / dim**0.5)
+
+
+def across(n, dim, gap, spread):
+    """Differences of a gap that no row varies along."""
+    x, y, _ = sample(n, Geometry(dim=dim, gap=gap, alignment=0.3 if gap > 0.5 else 0.7, **spread), seed=1)
+    return (x - y).astype(np.float64)
+
+
+MANY = {"noise_dimension": 252}
+
+
+@pytest.mark.parametrize(
+    "draw_differences, dim, gap, n",
+    [
+        (along_and_across, 40, 0.8, 10),
+        (along_and_across, 5, 0.8, 20),
+        (partial(across, spread=UNEVEN), 40, 0.83, 20),
+        (partial(across, spread=UNEVEN), 40, 0.1, 60),
+        (partial(across, spread=EVEN), 40, 0.1, 20),
+        (partial(across, spread=MANY), 256, 0.83, 10),
+    ],
+)
+def test_the_gap_and_the_noise_of_few_items(draw_differences, dim, gap, n, ten_bootstraps):
+    """In 93% of 200 draws or more: the length from 10 items on, all three from 60 on."""
+    sets = 200
+    draws = draw_differences(n * sets, dim, gap).reshape(sets, n, dim)
+    square = (draws**2).sum(axis=2)
+    whole = gap**2 + np.trace(np.cov(draws.reshape(-1, dim), rowvar=False))
+    figures = []
+    for k, (d, own) in enumerate(zip(draws, square, strict=True)):
+        figures.append(_gap_and_noise(ten_bootstraps(np.arange(n), k), d, own))
+    truth = (gap, gap**2 / whole, np.sqrt((whole - gap**2) / dim))
+    covered = [
+        share_that_holds(one, value) for one, value in zip(zip(*figures, strict=True), truth, strict=True)
+    ]
+    assert covered[0] >= 0.93
+    assert n < 60 or min(covered) >= 0.93, covered
+
+
+def test_bins_of_items_do_not_change_the_length(monkeypatch):
+    x, y = draw(400, 0.5, seed=3)
+    whole = replicates(x, y, 0)
+    monkeypatch.setattr("isthmus.measure.bootstrap._BINS", 100)
+    binned = replicates(x, y, 0)
+    assert binned.length.value == pytest.approx(whole.length.value, rel=1e-12)
+    assert binned.constant_share.value == pytest.approx(whole.constant_share.value, rel=1e-12)
+    wide = [figure.high - figure.low for figure in (whole.length, binned.length)]
+    assert wide[1] == pytest.approx(wide[0], rel=0.25)
 
 
 def test_residuals_of_known_shape():

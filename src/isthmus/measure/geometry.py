@@ -57,7 +57,7 @@ class GeometrySummary:
     constant_share: Single  # of the mean squared distance of a pair, what the gap accounts for
     noise_std: Single  # sigma of Proposition 1: root mean square over dimensions
     gap_variance_x: Single | None  # variance of x along the gap / along the span's own directions
-    gap_variance_y: Single | None  # None: the gap has no direction
+    gap_variance_y: Single | None  # None: the gap cannot be told from 0
     gap_share_top_1: Single  # share of the squared gap in its largest dimension
     gap_share_top_2: Single
     gap_share_top_10: Single

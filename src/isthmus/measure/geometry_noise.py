@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.checks import blocks, unit_rows
-from isthmus.measure.bootstrap import Bootstrap, Figure, twice_the_move
+from isthmus.measure.bootstrap import Bootstrap, Figure
 from isthmus.measure.geometry_spectrum import Span, chosen
 from isthmus.measure.statistics import unit_blocks
 from isthmus.measure.threads import in_threads
@@ -15,6 +15,7 @@ from isthmus.measure.threads import in_threads
 MAX_TESTED = 2_000  # residuals that normality is tested on: of a million, any shape is told from Gaussian
 LEAST_TESTED = 50  # fewer cannot tell noise that is uniform, for one, from Gaussian
 _LEVEL = 0.05
+_HIGH = 0.975  # quantile that a 95% interval ends at
 _PART_ROWS = 16_384
 _PARTS = 3
 _PILOT = 1_000  # pairs whose mean difference is the origin of sums
@@ -40,7 +41,7 @@ class Replicates:
     length: Figure
     constant_share: Figure
     noise_std: Figure
-    ratio_x: Figure | None  # variance of x along the gap to its span's; None where the gap has no direction
+    ratio_x: Figure | None  # variance of x along the gap to its span's; None where the gap may be 0
     ratio_y: Figure | None
 
 
@@ -79,12 +80,14 @@ def replicate(
     r"""Give the gap's figures intervals over items.
 
     The squared length is the mean of :math:`d_i \cdot d_j` over pairs of different items, to which
-    the noise adds nothing. The variance of a modality along the gap is
-    :math:`c_1^\top C_3\, c_2 / (c_1 \cdot c_2)` with the gaps :math:`c_1, c_2` and the covariance
-    :math:`C_3` each from another third of the items, all three ways: noise in the direction, which
+    the noise adds nothing; in resamples, too, no item is paired with its own copy. The variance of a
+    modality along the gap is :math:`c_1^\top C_3\, c_2 / (c_1 \cdot c_2)` with the gaps
+    :math:`c_1, c_2` and the covariance :math:`C_3` each from another third of the items, numerator and
+    denominator each a mean of all three ways: noise in the direction, which
     leans towards where the modality spreads, then counts neither as length nor as spread. It is
     divided by :math:`\mathrm{tr}\, C^2 / \mathrm{tr}\, C`, the mean variance along the span's own
-    directions, each counted by its variance. Lengths and variances can come out below 0.
+    directions, each counted by its variance. Squared lengths and variances can come out below 0; a
+    variance along a gap that cannot be told from 0 is none.
 
     Resamples move the ratio by what each item adds to the variance, to the gap (whose direction is
     then another) and to the scale, to first order in each. Where rows hardly vary along the gap this is
@@ -113,46 +116,85 @@ def replicate(
     toward = sums.part_gaps[others]  # (3, 2, dim): for the rows of each part, the gaps of the other two
     slopes = np.stack([_slope(sums.gap, span.covariance) for span in spans])  # (2, dim)
     a, b = chosen(x, sums.rows), chosen(y, sums.rows)
-    onto_sum, square = np.empty((2, n))
+    boot = Bootstrap(np.arange(n), seed)
+    sums_by_bin = np.zeros((boot.bins, x.shape[1]))  # of the differences
+    square = np.empty(n)
     onto = np.empty((2, n, 2))  # of each modality, onto the gaps of the other two parts
     lean, stretch = np.empty((2, 2, n))  # how each row moves the variance through the gap; the scale
 
-    def project(within: slice) -> int:
-        start = within.start
+    def project(within: slice) -> tuple[int, np.ndarray]:
+        start, by_bin = within.start, np.zeros_like(sums_by_bin)
         for u, v in unit_blocks(a, b, within):
             here = slice(start, start := start + len(u))
             d = u - v
             square[here] = np.einsum("nd,nd->n", d, d)
-            onto_sum[here] = d @ sums.gap * n
+            by_bin += boot.sums_by_bin(here, d)
             lean[:, here] = slopes @ (d - sums.gap).T
             for k, unit in enumerate((u, v)):
                 all_ways = (unit @ toward.reshape(-1, unit.shape[1]).T).reshape(-1, _PARTS, 2)
                 onto[k, here] = all_ways[np.arange(len(unit)), sums.part[here]]
                 stretch[k, here] = _stretch(unit, spans[k])
-        return start - within.start
+        return start - within.start, by_bin
 
-    for count in in_threads(project, blocks(n, x.shape[1], _PART_ROWS)):
+    for count, by_bin in in_threads(project, blocks(n, x.shape[1], _PART_ROWS)):
+        sums_by_bin += by_bin
         advance(count)
-    boot = Bootstrap(np.arange(n), seed)
-    squared = twice_the_move(boot.mean((onto_sum - square) / (n - 1)))
-    whole = boot.mean(square)
+    length, constant_share, noise_std = _gap_and_noise(boot, sums_by_bin, square)
     for moves in (lean, stretch):  # of mean 0 but for divisors, and for rows that several items share
         moves -= moves.mean(axis=1, keepdims=True)
     norms = np.array([sums.part_gaps[i] @ sums.part_gaps[j] for i, j in others])
     ratios: list[Figure | None] = [None, None]
-    if norms.min() > 1e-24 and np.bincount(sums.part, minlength=_PARTS).min() > 1:
+    if length.low > 0 and norms.mean() > 1e-24 and np.bincount(sums.part, minlength=_PARTS).min() > 1:
         for k, span in enumerate(spans):
-            moves = (_spread(onto[k], sums.part, norms) + lean[k]) / span.spectrum.scale
+            moves = (_spread(onto[k], sums.part) / norms.mean() + lean[k]) / span.spectrum.scale
             first = boot.mean(moves - moves.mean() * stretch[k])
             crossed = _crossed(sums.covariance, span.covariance, n, size=len(first) - 1, seed=seed)
-            ratios[k] = boot.figure(first + np.r_[0, crossed] / (norms.mean() * span.spectrum.scale))
+            drawn = first + np.r_[0, crossed] / (norms.mean() * span.spectrum.scale)
+            ratios[k] = boot.figure(_of_so_few(drawn, n))
     return Replicates(
-        length=boot.figure(np.sqrt(np.maximum(squared, 0))),
-        constant_share=boot.figure(np.clip(squared / whole, 0, 1)),
-        noise_std=boot.figure(np.sqrt(np.maximum(whole - squared, 0) / x.shape[1])),
+        length=length,
+        constant_share=constant_share,
+        noise_std=noise_std,
         ratio_x=ratios[0],
         ratio_y=ratios[1],
     )
+
+
+def _gap_and_noise(boot: Bootstrap, sums: np.ndarray, square: np.ndarray) -> tuple[Figure, Figure, Figure]:
+    """Length of the gap, its share of the mean squared distance, and the noise's standard deviation.
+
+    From sums of the differences by bin (bins, dim), and their squared lengths (n,). Values are over pairs of
+    items, resamples over pairs of bins. A resample's U-statistic lies higher than the value, by the noise of
+    one bin over the square of the bins: next to nothing, but for a few items in many dimensions more than
+    resamples spread.
+    """
+    n, (bins, dim) = len(square), sums.shape
+    gap = boot.mean_vector(sums, np.bincount(boot.bin, minlength=bins))
+    squared = gap.squared_length()
+    squared[1:] -= (gap.influence**2).sum() / bins**3
+    squared += (n * (gap.value @ gap.value) - square.mean()) / (n - 1) - squared[0]
+    squared, whole = _of_so_few(squared, n), _of_so_few(boot.mean(square), n)
+    return (
+        boot.figure(np.sqrt(np.maximum(squared, 0))),
+        boot.figure(np.clip(squared / whole, 0, 1)),
+        boot.figure(np.sqrt(np.maximum(whole - squared, 0) / dim)),
+    )
+
+
+def _of_so_few(replicated: np.ndarray, n: int) -> np.ndarray:
+    """Widen the moves of resamples of `n` items as Student's t is wider than the normal distribution.
+
+    Resamples spread by the divisor n and know nothing of how uncertain their own spread is [1]_.
+
+    References
+    ----------
+    .. [1] Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician 2015,
+       section 5.3: expanded percentile intervals.
+    """
+    from scipy.special import ndtri, stdtrit
+
+    wider = float(stdtrit(n - 1, _HIGH) / ndtri(_HIGH)) * np.sqrt(n / (n - 1))
+    return replicated[0] + wider * (replicated - replicated[0])
 
 
 def _slope(gap: np.ndarray, covariance: np.ndarray) -> np.ndarray:
@@ -186,12 +228,12 @@ def _stretch(unit: np.ndarray, span: Span) -> np.ndarray:
     return 2 * (spread / whole_square - 1) - (square / whole - 1)
 
 
-def _spread(onto: np.ndarray, part: np.ndarray, norms: np.ndarray) -> np.ndarray:
+def _spread(onto: np.ndarray, part: np.ndarray) -> np.ndarray:
     """What each row adds to the variance along the gap, from projections (n, 2) onto two parts' gaps."""
     counts = np.bincount(part, minlength=_PARTS)
     means = np.stack([np.bincount(part, weights=column) / counts for column in onto.T], axis=1)  # (3, 2)
     about = onto - means[part]
-    return about[:, 0] * about[:, 1] * (counts / (counts - 1) / norms)[part]
+    return about[:, 0] * about[:, 1] * (counts / (counts - 1))[part]
 
 
 def normality(x: Any, y: Any, rows: np.ndarray, seed: int) -> tuple[int, float | None, float | None]:
