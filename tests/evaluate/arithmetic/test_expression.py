@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from isthmus.checks import unit_rows
 from isthmus.evaluate.arithmetic.expression import Operand, parse_expression
 
 ROWS = {
@@ -105,6 +106,7 @@ def test_what_is_read(source, expected):
         (r"text:'red\'", 5, "this quote is never closed"),
         ("image:1 + text:'it's red'", 19, "found 's': a quote within quotes needs a backslash before it"),
         ("(text:'7'7')", 9, "found '7': a quote within quotes needs a backslash before it"),
+        ("text:'7')", 8, "found '\\)'$"),
         ("text:it's", 7, "an id with ' in it needs quotes"),
         ("image:1:3", 7, "an id with : in it needs quotes"),
         ("image :1", 6, "expected no space before the colon"),
@@ -167,9 +169,11 @@ def test_rows_that_cancel_are_refused():
     expression = parse_expression("image:1 - text:1")
     with pytest.raises(ValueError, match="the operands cancel each other out"):
         expression.point([[1.0, 2.0], [2.0, 4.0]])
-    rounding = parse_expression("0.1 * image:1 + 0.2 * image:2 - 0.3 * image:3")  # 6e-17 is left of 1
-    with pytest.raises(ValueError, match="the operands cancel each other out"):
-        rounding.point(np.ones((3, 2)))
+    rows = np.random.default_rng(0).normal(size=(20, 5))
+    assert (unit_rows(rows) != unit_rows(0.7 * rows)).any()  # what rounding leaves leads nowhere
+    for row in rows:
+        with pytest.raises(ValueError, match="the operands cancel each other out"):
+            expression.point([row, 0.7 * row])
     with pytest.raises(ValueError, match="rows must embed the 2 operands, got 1 rows"):
         expression.point([[1.0, 2.0]])
     with pytest.raises(ValueError, match="rows has 1 zero row"):
