@@ -18,6 +18,7 @@ DRAWS = 200
 WIDE = Geometry(dim=40, shared_dimension=12, noise_dimension=20)
 NARROW = Geometry(dim=40, gap=0.1, alignment=0.7, shared_dimension=12, noise_dimension=20)
 EVEN = Geometry(dim=40, shared_dimension=36, noise_dimension=36)  # what is shared and noise: isotropic
+EVEN_NARROW = Geometry(dim=40, gap=0.1, alignment=0.7, shared_dimension=36, noise_dimension=36)
 
 
 def truth_of(geometry, seed):
@@ -71,7 +72,8 @@ def draws(geometry, n, captions, seed):
 
 
 @pytest.mark.parametrize(
-    "geometry, n, captions", [(WIDE, 300, 1), (WIDE, 200, 5), (NARROW, 300, 1), (EVEN, 300, 1)]
+    "geometry, n, captions",
+    [(WIDE, 300, 1), (WIDE, 200, 5), (NARROW, 300, 1), (EVEN, 300, 1), (EVEN_NARROW, 200, 1)],
 )
 def test_intervals_hold_what_was_put_in(geometry, n, captions):
     covered = coverage(replicated(draws(geometry, n, captions, seed=11)), truth_of(geometry, 11))

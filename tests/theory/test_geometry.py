@@ -57,6 +57,11 @@ def test_the_gap_is_orthogonal_to_both_spans():
     assert truth.gap_share(1) < truth.gap_share(2) < truth.gap_share(4) == pytest.approx(1)
 
 
+def test_no_gap_stands_in_no_dimension():
+    geometry = Geometry(dim=24, gap=0.0, alignment=0.6, shared_dimension=8, noise_dimension=12)
+    assert population(geometry).gap_share(2) == 0  # as the measure has it, and no 0 / 0
+
+
 def test_noise_has_the_effective_dimension_asked_for():
     for overlap in (0.0, 0.1, 1.0):
         geometry = Geometry(dim=64, shared_dimension=10, noise_dimension=25.5, noise_overlap=overlap)

@@ -69,9 +69,9 @@ class Population:
         return self.means[0] - self.means[1]
 
     def gap_share(self, k: int) -> float:
-        """Share of the squared gap in its `k` largest dimensions, in [0, 1]."""
+        """Share of the squared gap in its `k` largest dimensions, in [0, 1]; 0 where there is no gap."""
         square = np.sort(self.gap**2)[::-1]
-        return float(square[:k].sum() / square.sum())
+        return float(square[:k].sum() / square.sum()) if square.any() else 0.0
 
     @property
     def sibling_cosine(self) -> float:
