@@ -144,11 +144,11 @@ MANY = {"noise_dimension": 252}
         (partial(across, spread=UNEVEN), 40, 0.83, 20),
         (partial(across, spread=UNEVEN), 40, 0.1, 60),
         (partial(across, spread=EVEN), 40, 0.1, 20),
-        (partial(across, spread=MANY), 256, 0.83, 10),
+        (partial(across, spread=MANY), 256, 0.83, 5),
     ],
 )
 def test_the_gap_and_the_noise_of_few_items(draw_differences, dim, gap, n, ten_bootstraps):
-    """In 93% of 200 draws or more: the length from 10 items on, all three from 60 on."""
+    """In 93% of 200 draws or more: the length from 5 items on, all three from 60 on."""
     sets = 200
     draws = draw_differences(n * sets, dim, gap).reshape(sets, n, dim)
     square = (draws**2).sum(axis=2)
