@@ -101,10 +101,13 @@ UNEVEN, EVEN = (
 @pytest.mark.parametrize(
     "spread, gap, alignment, n",
     [
-        (UNEVEN, 0.83, 0.31, 200),
+        (UNEVEN, 0.83, 0.31, 300),
+        (UNEVEN, 0.1, 0.7, 300),
+        (UNEVEN, 0.83, 0.31, 60),
         (UNEVEN, 0.1, 0.7, 60),
         (UNEVEN, 0.0, 0.7, 60),
         (EVEN, 0.1, 0.7, 100),
+        (EVEN, 0.83, 0.31, 60),
     ],
 )
 def test_intervals_hold_what_was_put_in(spread, gap, alignment, n, ten_bootstraps):
