@@ -88,7 +88,7 @@ def test_the_smallest_gap_is_not_the_best_if_it_costs_the_retrieval():
         return [{"rmg": np.full(5, rmg), **recalls}]
 
     made = {"raw": figures(0.5, 0.8), "fooled": figures(0.1, 0.4), "good": figures(0.3, 0.75)}
-    verdicts = module._judge(made, {name: [] for name in made}, keep_recall=0.9, floor=0.01)
+    verdicts = module._judge(made, {name: [] for name in made}, keep_recall=0.9, floor=0.01, items=100)
     assert list(verdicts) == ["good", "raw", "fooled"]
     assert [v.collapsed for v in verdicts.values()] == [False, False, True]
     assert verdicts["fooled"].kept_recall.value == pytest.approx(0.5)

@@ -68,6 +68,34 @@ def test_intervals_of_recall_are_binomial(noisy):
     assert (recall.high - recall.low) / (2 * 1.96 * std) == pytest.approx(1, abs=0.15)
 
 
+@pytest.mark.parametrize("n", [4, 20])
+def test_what_few_pairs_agree_on_is_not_certain(n):
+    """Clopper and Pearson's bounds; no figure leaves [0, 1]."""
+    x = np.eye(n)
+    found = held_out_reliability(x, x, calibrator=MatchCalibrator("logistic", prior=0.1))
+    exact = 0.025 ** (1 / n)
+    for name, reading in found.readings.items():
+        if not name.startswith("raw cosine"):
+            continue  # what one half of four pairs teaches about the other is little
+        figures = reading.figures
+        assert figures["recall"] == pytest.approx((1, exact, 1))
+        alarms = 0.9 * (1 - exact)
+        assert figures["precision"] == pytest.approx((1, 0.1 / (0.1 + alarms), 1))
+        if not name.endswith(">= 0.25"):
+            assert figures["auc"] == pytest.approx((1, exact, 1))
+
+
+def test_no_figure_leaves_its_range():
+    rng = np.random.default_rng(3)
+    for _ in range(10):
+        x, noise = rng.normal(size=(2, 12, 8))
+        found = held_out_reliability(x, x + 0.4 * noise, calibrator=MatchCalibrator("logistic"))
+        for reading in found.readings.values():
+            for name in {"auc", "brier", "precision", "recall"} & set(reading.figures):
+                value, low, high = reading.figures[name]
+                assert 0 <= low <= value <= high <= 1, name
+
+
 def test_intervals_of_mismatches_are_over_items():
     """A mismatch is of two items: the mean of a_i + b_j over them varies as the mean of items does."""
     x, y = np.random.default_rng(1).normal(size=(2, 400, 8))

@@ -13,7 +13,7 @@ from isthmus.checks import check_pairs, unit_rows
 from isthmus.evaluate.comparison import Comparison, HeldOut, Protocol, Verdict
 from isthmus.measure.bootstrap import Bootstrap
 from isthmus.measure.items import Items, Selected, find_items
-from isthmus.measure.summary import Replicated, replicate
+from isthmus.measure.summary import Replicated, figures_of, replicate
 from isthmus.training import TrainingConfig
 
 HELD_OUT_PAIRS = 20_000  # of a fold, at most, that figures come from
@@ -130,10 +130,11 @@ def cross_validate(
     fit = fit or _fit
     replicated: dict[str, list[Replicated]] = {name: [] for name in ("raw", *estimators)}
     seconds: dict[str, list[float]] = {name: [] for name in replicated}
-    held_out: HeldOut | None = None
+    held_out, tested = None, 0
     for k, test in enumerate(splits):
         train, rows = np.flatnonzero(~test), _some(items, test, protocol.seed)
         part = items.take(rows)
+        tested += part.count
         x_test, y_test = (unit_rows(z[rows], np.float32) for z in (x, y))  # as an index would hold them
         mapped = {}
         for name in replicated:
@@ -152,7 +153,7 @@ def cross_validate(
         held_out = held_out or HeldOut(rows, items.group[rows], mapped)
     assert held_out is not None
     floor = 1 / len(held_out.rows)
-    verdicts = _judge(replicated, seconds, keep_recall=protocol.keep_recall, floor=floor)
+    verdicts = _judge(replicated, seconds, keep_recall=protocol.keep_recall, floor=floor, items=tested)
     return Comparison(len(x), items.count, x.shape[1], protocol, len(splits), verdicts, held_out)
 
 
@@ -238,6 +239,7 @@ def _judge(
     *,
     keep_recall: float,
     floor: float,
+    items: int,
 ) -> dict[str, Verdict]:
     mean = {
         name: {figure: np.mean([fold[figure] for fold in folds], axis=0) for figure in folds[0]}
@@ -249,7 +251,7 @@ def _judge(
         # resamples pair up, having one seed; where raw finds next to nothing, it counts as one row found
         kept = np.ones_like(raw) if name == "raw" else _recall(figures) / np.maximum(raw, floor)
         verdicts[name] = Verdict(
-            {figure: Bootstrap.figure(value) for figure, value in figures.items()},
+            figures_of(figures, items),
             kept_recall=Bootstrap.figure(kept),
             collapsed=bool(kept[0] < keep_recall),
             seconds=float(np.mean(seconds[name])) if seconds[name] else 0.0,

@@ -270,6 +270,7 @@ class _Judge:
         codes = check_groups(np.concatenate([trials.x_item[self.match], both]), self.match.sum() + len(both))
         own, both = np.split(codes, [self.match.sum()])
         self.boot = Bootstrap(codes, seed=seed)
+        self.items = len(np.unique(own))
         self.bins = self.boot.bin[: len(own)], self.boot.bin[len(own) :]
         self.counts = [np.bincount(bins, minlength=self.boot.bins) for bins in self.bins]
 
@@ -290,8 +291,14 @@ class _Judge:
         recall, false_alarms = (self.mean(accept[self.match == kind] * 1.0, kind) for kind in (True, False))
         right = self.prior * recall
         precision = right / np.maximum(right + (1 - self.prior) * false_alarms, 1e-300)
-        found = {"precision": precision, "recall": recall} if accept.any() else {"recall": recall}
-        return {name: Bootstrap.figure(values) for name, values in found.items()}
+        figures = {"recall": Bootstrap.figure(recall, share_of=self.items)}
+        if not accept.any():
+            return figures
+        figure = Bootstrap.figure(precision)
+        if not false_alarms.any():  # nor in any resample: the bound is of as many as there may yet be
+            unseen = Bootstrap.figure(false_alarms, share_of=self.items).high
+            figure = figure._replace(low=float(right[0] / (right[0] + (1 - self.prior) * unseen)))
+        return {"precision": figure} | figures
 
     def __call__(self, p: np.ndarray, threshold: float | None, *, calibrated: bool = True) -> Reading:
         """Return all figures of probabilities p, where what has 0.5 or more is accepted."""
@@ -305,7 +312,10 @@ class _Judge:
             self.base = replicated["log_loss"] if calibrated else None
         else:
             replicated["saved"] = self.base - replicated["log_loss"]
-        figures = {name: Bootstrap.figure(values) for name, values in replicated.items()}
+        shares = dict.fromkeys(("auc", "brier"), self.items)
+        figures = {
+            name: Bootstrap.figure(values, share_of=shares.get(name)) for name, values in replicated.items()
+        }
         figures["ece"] = self._ece(p)
         return Reading(figures | self.accepted(p >= 0.5), threshold, self._bins(p))
 
@@ -314,7 +324,7 @@ class _Judge:
         matches, mismatches = np.sort(p[self.match]), np.sort(p[~self.match])
         above = _share_below(mismatches, p[self.match])
         below = 1 - _share_below(matches, p[~self.match])
-        return self.mean(above, True) + self.mean(below, False) - above.mean()
+        return np.minimum(self.mean(above, True) + self.mean(below, False) - above.mean(), 1)
 
     def _ece(self, p: np.ndarray) -> Figure:
         """Return the mean distance of predicted and observed shares of matches, by bin.

@@ -83,8 +83,8 @@ def group_retrieval(
     -------
     GroupRetrieval
         R@1, R@5, R@10 in [0, 1], the median rank from 1, and the mean reciprocal rank in (0, 1], with 95%
-        bootstrap intervals over items, given the galleries; where all queries agree, the exact bound of a
-        share of so many items. Ties count against the query.
+        bootstrap intervals over items, given the galleries; where all but a few agree, the binomial ones of
+        a share of so many items. Ties count against the query.
 
     Raises
     ------

@@ -20,6 +20,8 @@ SAMPLE_QUERIES = 2_000
 
 Replicated = dict[str, np.ndarray]
 
+_SHARES = ("recall_", "mrr_", "probe_")  # figures in [0, 1] that items may all agree on
+
 
 @dataclass(frozen=True)
 class GapSummary:
@@ -129,7 +131,7 @@ def measure(x: Any, y: Any, *, groups: Any = None, seed: int = 0, exact: bool = 
     x, y = check_pairs(x, y)
     items = find_items(x, y, groups)
     sample = None if exact or len(x) <= EXACT_PAIRS else _sample(items, seed)
-    figures = {k: Bootstrap.figure(v) for k, v in replicate(x, y, items, seed=seed, sample=sample).items()}
+    figures = figures_of(replicate(x, y, items, seed=seed, sample=sample), items.count)
     return GapSummary(
         pairs=len(x),
         items=items.count,
@@ -176,6 +178,32 @@ def replicate(x: Any, y: Any, items: Items, *, seed: int = 0, sample: np.ndarray
         moments = (boot.mean(count**power, rows[hubs]) for power in (1, 2, 3))
         out[f"hubness_{name}"] = skewness(*moments)
     return out
+
+
+def figures_of(replicated: Replicated, items: int) -> dict[str, Figure]:
+    """Return figures with their intervals.
+
+    Parameters
+    ----------
+    replicated : dict of str to ndarray of shape (1 + draws,)
+        What :func:`replicate` returns.
+    items : int
+        What its shares (recall, mean reciprocal rank, accuracy of the probe) are of.
+
+    Returns
+    -------
+    dict of str to Figure
+        By the same names.
+
+    Examples
+    --------
+    >>> print(figures_of({"recall_at_1_x_to_y": np.ones(1001)}, 90)["recall_at_1_x_to_y"])
+    1.000 [0.960, 1.000]
+    """
+    return {
+        name: Bootstrap.figure(values, share_of=items if name.startswith(_SHARES) else None)
+        for name, values in replicated.items()
+    }
 
 
 def _summing_figures(x: Any, y: Any, items: Items, boot: Bootstrap) -> Replicated:

@@ -143,7 +143,7 @@ def score_relations(
     Returns
     -------
     RelationScores
-        Recall, with 95% intervals over relations; where all or none are right, with the exact bound.
+        Recall, with 95% intervals over relations; where nearly all or none are right, binomial ones.
 
     Raises
     ------

@@ -102,7 +102,7 @@ class MixedResult:
     def figure(self, method: str, name: str = "ndcg") -> Figure:
         """Return a figure of a method, the mean over queries, with its interval over items.
 
-        All figures lie in [0, 1]: where every query has 0, or 1, the interval reaches to the exact bound of a
+        All figures lie in [0, 1]: where nearly every query has 0, or 1, the interval is the binomial one of a
         share of so many items.
         """
         return self._share(self._values(method, name))
