@@ -17,6 +17,7 @@ from isthmus.align.export import write_onnx
 from isthmus.theory import Geometry, sample
 
 THREADS = 2
+BLOCK = 100_000  # rows that ONNX is given at once: it holds several copies of them
 TURNS = {1: 2000, 1000: 100, 100_000: 7}
 
 
@@ -60,7 +61,9 @@ def main():
             "plain product": lambda rows=rows: rows @ weight,
             "isthmus": lambda rows=rows: aligner.transform(rows),
             "numpy, step by step": lambda rows=rows: numpy_steps(rows, weight, bias),
-            "onnxruntime": lambda rows=rows: session.run(None, {"embeddings": rows}),
+            "onnxruntime": lambda rows=rows: [
+                session.run(None, {"embeddings": rows[start : start + BLOCK]}) for start in range(0, n, BLOCK)
+            ],
         }
         turns = next((turns for size, turns in TURNS.items() if n <= size), 3)
         with threadpool_limits(THREADS):

@@ -10,7 +10,7 @@ import numpy as np
 
 from isthmus.checks import check_matrix, check_pairs
 from isthmus.store.arrays import ShardedRows
-from isthmus.store.entries import split_entry
+from isthmus.store.entries import refuse_entry_alone, split_entry
 from isthmus.store.groups import GROUP, read_groups, read_labels
 from isthmus.store.layout import METADATA_FOLDER, folder_of, numbered_shards, open_shards
 from isthmus.store.manifest import is_store, read_manifest
@@ -140,6 +140,7 @@ def open_pairs(
     if modalities is not None and (y is not None or len(set(modalities)) != 2 or len(modalities) != 2):
         raise ValueError(f"modalities must be two of one store, got {', '.join(modalities)}")
     if y is None:
+        refuse_entry_alone(x)
         pairs = _open_root(Path(x), modalities)
         if groups is None and is_store(Path(x)) and read_manifest(Path(x)).origin is not None:
             groups = GROUP
@@ -168,8 +169,6 @@ def _open_folder(folder: Path) -> ShardedRows:
 
 
 def _open_root(root: Path, modalities: Sequence[str] | None) -> Pairs:
-    if not root.exists():
-        raise FileNotFoundError(f"no such file or folder: {root}")
     wanted = [folder_of(modality) for modality in modalities or ("image", "text")]
     if not root.is_dir():
         raise ValueError(
