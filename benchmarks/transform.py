@@ -62,7 +62,8 @@ def main():
             "isthmus": lambda rows=rows: aligner.transform(rows),
             "numpy, step by step": lambda rows=rows: numpy_steps(rows, weight, bias),
             "onnxruntime": lambda rows=rows: [
-                session.run(None, {"embeddings": rows[start : start + BLOCK]}) for start in range(0, n, BLOCK)
+                session.run(None, {"embeddings": rows[start : start + BLOCK]})
+                for start in range(0, len(rows), BLOCK)
             ],
         }
         turns = next((turns for size, turns in TURNS.items() if n <= size), 3)
