@@ -57,7 +57,7 @@ class GeometrySummary:
     constant_share: Single  # of the mean squared distance of a pair, what the gap accounts for
     noise_std: Single  # sigma of Proposition 1: root mean square over dimensions
     gap_variance_x: Single | None  # variance of x along the gap / along the span's own directions
-    gap_variance_y: Single | None  # None: the gap cannot be told from 0
+    gap_variance_y: Single | None  # None: the gap cannot be told from 0, or fewer than 6 items
     gap_share_top_1: Single  # share of the squared gap in its largest dimension
     gap_share_top_2: Single
     gap_share_top_10: Single
@@ -102,8 +102,10 @@ def geometry(
     advance: residuals about their own mean have mean 0 in every dimension, cosines of
     :math:`-1 / (g - 1)` on average, and the cosine of the gap with :math:`x_j - x_k` is 0 on average
     because that with :math:`x_k - x_j` is its negative. Their standard deviations say something. And
-    as groups are drawn at random, a constant length and direction say that the gap is large beside
-    the noise of a group's mean, :math:`\|c\|^2 \gg \sigma^2 \mathrm{dim} / g`.
+    as groups are drawn at random, a constant direction says that the gap is large beside the noise of
+    a group's mean, :math:`\|c\|^2 \gg \sigma^2 \mathrm{dim} / g`. A constant length does not say even
+    that: in many dimensions the noise of a mean has nearly the same length in every group. What tells is
+    the unbiased length, to which noise adds nothing, beside the mean length of a group's gap.
 
     Pairs of one item, such as an image with five captions, are not independent: one pair of each
     item, drawn at random, is in the groups and in the noise, so that within a group and between
@@ -152,7 +154,7 @@ def geometry(
     >>> found.groups, f"{found.direction.mean:.3f} {found.gap_length_unbiased.value:.2f}"
     (10, '0.999 1.87')
     >>> print(found.verdicts[0])
-    constant length: holds (1.869 ± 0.003 over groups, a std of 0.2% of the mean)
+    constant length: holds (1.869 ± 0.003 over groups, a std of 0.2% of the mean; 0.1% of it is noise)
     """
     check_number(groups_of, "groups_of", f"[2, {LARGEST_GROUP}]", integer=True)
     check_number(seed, "seed", "[0, inf)", integer=True)

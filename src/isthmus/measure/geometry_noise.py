@@ -18,6 +18,7 @@ _LEVEL = 0.05
 _HIGH = 0.975  # quantile that a 95% interval ends at
 _PART_ROWS = 16_384
 _PARTS = 3
+LEAST_DIRECTED = 2 * _PARTS  # each part has a variance
 _PILOT = 1_000  # pairs whose mean difference is the origin of sums
 
 Advance = Callable[[int], None]
@@ -87,7 +88,7 @@ def replicate(
     leans towards where the modality spreads, then counts neither as length nor as spread. It is
     divided by :math:`\mathrm{tr}\, C^2 / \mathrm{tr}\, C`, the mean variance along the span's own
     directions, each counted by its variance. Squared lengths and variances can come out below 0; a
-    variance along a gap that cannot be told from 0 is none.
+    variance along a gap that cannot be told from 0 is none, and so is one from fewer than 6 pairs.
 
     Resamples move the ratio by what each item adds to the variance, to the gap (whose direction is
     then another) and to the scale, to first order in each. Where rows hardly vary along the gap this is
@@ -144,7 +145,7 @@ def replicate(
         moves -= moves.mean(axis=1, keepdims=True)
     norms = np.array([sums.part_gaps[i] @ sums.part_gaps[j] for i, j in others])
     ratios: list[Figure | None] = [None, None]
-    if length.low > 0 and norms.mean() > 1e-24 and np.bincount(sums.part, minlength=_PARTS).min() > 1:
+    if length.low > 0 and norms.mean() > 1e-24 and n >= LEAST_DIRECTED:
         for k, span in enumerate(spans):
             moves = (_spread(onto[k], sums.part) / norms.mean() + lean[k]) / span.spectrum.scale
             first = boot.mean(moves - moves.mean() * stretch[k])

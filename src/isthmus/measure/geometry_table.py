@@ -65,9 +65,9 @@ def _cells(value: Distribution | Single | None) -> tuple[str, ...]:
     if value is None:
         return ("not measured",)
     if isinstance(value, Single):
-        interval = "" if value.low is None or value.high is None else f"{value.low:.4f} .. {value.high:.4f}"
+        interval = "" if value.low is None or value.high is None else f"{value.low:z.4f} .. {value.high:z.4f}"
         expected = "" if value.isotropic is None else f"{value.isotropic:.4f}"
-        return f"{value.value:.4f}", "", interval, expected
+        return f"{value.value:z.4f}", "", interval, expected
     paper = "" if value.paper is None else f"{value.paper[0]:.2f} ± {value.paper[1]:.2f}"
     return (*map(_short, (value.mean, value.std)), "", *map(_short, value.isotropic), paper)
 

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from isthmus.measure.geometry_noise import LEAST_TESTED
+from isthmus.measure.geometry_noise import LEAST_DIRECTED, LEAST_TESTED
 
 if TYPE_CHECKING:
     from isthmus.measure.geometry import GeometrySummary
+
+LEAST_SPREAD = 80  # pairs; of fewer, isotropic noise may look as if it kept to nine tenths of the dimensions
 
 Word = Literal["holds", "holds in part", "does not hold", "not tested"]
 
@@ -33,17 +35,23 @@ def verdicts(found: "GeometrySummary") -> tuple[Verdict, ...]:
     ===================== ============================== ==============================
     part                  holds                          holds in part
     ===================== ============================== ==============================
-    constant length       std <= 0.05 of the mean        <= 0.15
+    constant length       std, and what noise adds, each <= 0.15
+                          <= 0.05 of the mean
     constant direction    mean cosine >= 0.95            >= 0.5
     orthogonal to x, to y interval below half of what a  interval below that of a
                           direction at random would have direction at random
     noise zero-mean       by construction, to 1e-9       never
-    noise isotropic       participation ratio >= 0.9 dim >= 0.5 dim
+    noise isotropic       participation ratio, less what >= 0.5 dim
+                          chance may add, >= 0.9 dim
     noise Gaussian        at most 0.10 of dimensions     at most 0.50
                           reject normality at 0.05
     ===================== ============================== ==============================
 
-    Where the gap's length cannot be told from 0, no part about the gap holds.
+    Where the gap's length cannot be told from 0, no part about the gap holds. Of a group's mean
+    difference, noise adds what it has beyond the gap's unbiased length: in many dimensions the noise of
+    a mean has nearly the same length in every group, so that lengths agree without any gap. Orthogonality
+    is tested on 6 pairs and more, normality on 50, isotropy on 80. Chance moves the participation ratio of
+    isotropic noise by a factor of 1 ± 3.92 / (n - 1), in 95% of samples of n pairs [1]_.
 
     Parameters
     ----------
@@ -54,6 +62,11 @@ def verdicts(found: "GeometrySummary") -> tuple[Verdict, ...]:
     -------
     tuple of Verdict
         Seven.
+
+    References
+    ----------
+    .. [1] Ledoit and Wolf, "Some hypothesis tests for the covariance matrix when the dimension is large
+       compared to the sample size", The Annals of Statistics 2002: the statistic U of John.
     """
     return (
         *_constant(found),
@@ -68,6 +81,10 @@ def verdicts(found: "GeometrySummary") -> tuple[Verdict, ...]:
 def _word(value: float, holds: float, in_part: float) -> Word:
     """Word of a value that is the better the smaller it is."""
     return "holds" if value <= holds else "holds in part" if value <= in_part else "does not hold"
+
+
+def _too_few(part: str, pairs: int, least: int) -> Verdict:
+    return Verdict(part, "not tested", f"{pairs} pairs are too few: at least {least}")
 
 
 def _no_gap(found: "GeometrySummary") -> str | None:
@@ -85,12 +102,13 @@ def _constant(found: "GeometrySummary") -> tuple[Verdict, Verdict]:
         first, second = (Verdict(part, "does not hold", missing) for part in parts)
         return first, second
     length, cosine = found.gap_length, found.direction
-    share = length.std / length.mean
+    share, noise = length.std / length.mean, max(1 - found.gap_length_unbiased.value / length.mean, 0)
     return (
         Verdict(
             parts[0],
-            _word(share, 0.05, 0.15),
-            f"{length.mean:.3f} ± {length.std:.3f} over groups, a std of {share:.1%} of the mean",
+            _word(max(share, noise), 0.05, 0.15),
+            f"{length.mean:.3f} ± {length.std:.3f} over groups, a std of {share:.1%} of the mean; "
+            f"{noise:.1%} of it is noise",
         ),
         Verdict(
             parts[1],
@@ -103,6 +121,8 @@ def _constant(found: "GeometrySummary") -> tuple[Verdict, Verdict]:
 def _orthogonal(found: "GeometrySummary", name: Literal["x", "y"]) -> Verdict:
     part, missing = f"gap orthogonal to the span of {name}", _no_gap(found)
     ratio = found.gap_variance_x if name == "x" else found.gap_variance_y
+    if found.spectrum_noise.rows < LEAST_DIRECTED:
+        return _too_few(part, found.spectrum_noise.rows, LEAST_DIRECTED)
     if missing or ratio is None:
         return Verdict(
             part, "does not hold", missing or "its direction differs from third to third of the items"
@@ -113,8 +133,8 @@ def _orthogonal(found: "GeometrySummary", name: Literal["x", "y"]) -> Verdict:
     return Verdict(
         part,
         _word(high, chance / 2, chance),
-        f"along the gap {name} has {value:.3f} [{low:.3f}, {high:.3f}] of the variance along its span's own "
-        f"directions, {value / chance:.2f} times that along a direction at random",
+        f"along the gap {name} has {value:z.3f} [{low:z.3f}, {high:z.3f}] of the variance along its span's "
+        f"own directions, {value / chance:z.2f} times that along a direction at random",
     )
 
 
@@ -125,19 +145,23 @@ def _zero_mean(found: "GeometrySummary") -> Verdict:
 
 
 def _isotropic(found: "GeometrySummary") -> Verdict:
-    ratio, dim, cosine = found.spectrum_noise.participation_ratio, found.dim, found.residual_cosine
+    part, noise, cosine = "noise isotropic", found.spectrum_noise, found.residual_cosine
+    if noise.rows < LEAST_SPREAD:
+        return _too_few(part, noise.rows, LEAST_SPREAD)
+    ratio, dim, chance = noise.participation_ratio, found.dim, 1.96 * 2 / (noise.rows - 1)
     return Verdict(
-        "noise isotropic",
-        _word(-ratio / dim, -0.9, -0.5),
-        f"it spreads over {ratio:.0f} of {dim} dimensions; std of the residuals' cosines {cosine.std:.4f}, "
-        f"of isotropic noise {cosine.isotropic[1]:.4f}",
+        part,
+        _word(-ratio / (1 + chance) / dim, -0.9, -0.5),
+        f"it spreads over {ratio:.0f} of {dim} dimensions, isotropic noise over all of them, give or take "
+        f"{chance:.1%}; std of the residuals' cosines {cosine.std:.4f}, of isotropic noise "
+        f"{cosine.isotropic[1]:.4f}",
     )
 
 
 def _gaussian(found: "GeometrySummary") -> Verdict:
     part, share, kurtosis = "noise Gaussian", found.rejecting, found.kurtosis
     if share is None or kurtosis is None:
-        return Verdict(part, "not tested", f"{found.tested} pairs are too few: at least {LEAST_TESTED}")
+        return _too_few(part, found.tested, LEAST_TESTED)
     return Verdict(
         part,
         _word(share.value, 0.1, 0.5),
