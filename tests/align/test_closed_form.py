@@ -89,6 +89,38 @@ def test_cca_of_fewer_pairs_than_dimensions(clip_pairs):
     assert (retrieval_ranks(u, v) == 1).mean() > 0.4
 
 
+@pytest.mark.parametrize("alpha", [1.0, 0.0])
+@pytest.mark.parametrize("captions", [1, 5])
+def test_cca_keeps_the_directions_that_its_items_span_and_no_rounding(alpha, captions):
+    """Of n rows about their mean, n - 1 directions vary, whatever the width and the precision."""
+    rng = np.random.default_rng(0)
+    for items in (2, 3, 15):
+        x, y = (rng.normal(size=(count, 128)).astype(np.float32) for count in (items, items * captions))
+        x = x.repeat(captions, axis=0)
+        single, double = (
+            RegularizedCCA(alpha, strength=0).fit(x.astype(kind), y.astype(kind)) for kind in "fd"
+        )
+        assert single.transform(x).shape == double.transform(x).shape == (len(x), items - 1)
+        assert single.correlations_ == pytest.approx(double.correlations_, abs=1e-9)
+        assert single.correlations_.max() <= 1
+
+
+def test_cca_keeps_no_direction_in_which_modalities_do_not_correlate():
+    """A design in which x and y share one factor of two: what is left of the other is rounding."""
+    one, two, three = (level.ravel() for level in np.meshgrid(*[np.arange(6)] * 3))
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(40, 40)))[0]
+    x, y = (np.hstack([np.eye(6)[one], np.eye(6)[other]]) @ turn[:12] for other in (two, three))
+    for kind in "fd":
+        assert len(RegularizedCCA().fit(x.astype(kind), y.astype(kind)).correlations_) == 5
+
+
+def test_cca_of_real_pairs_has_one_width_in_either_precision(clip_pairs):
+    x, y = clip_pairs
+    for n in (2, 30, 250):
+        for kind in "fd":
+            assert len(RegularizedCCA().fit(x[:n].astype(kind), y[:n].astype(kind)).correlations_) == n - 1
+
+
 def test_predicting_the_mean_caption_looks_aligned_and_finds_nothing(clip_pairs):
     """Why no gap figure is shown without its retrieval."""
     x, y = clip_pairs

@@ -211,8 +211,11 @@ class MomentAligner(AffineAligner):
     def fit(self, X: Any, Y: Any, *, groups: Any = None) -> Self:
         """Learn from paired embeddings X and Y, of shape (n, dim) each; `groups` does not matter here."""
         X, Y = self._check_fit(X, Y)
-        self._solve(GapStatistics(covariance=self._needs_covariance).update(X, Y))
+        self._solve(self._moments(X, Y))
         return self
+
+    def _moments(self, X: Any, Y: Any) -> GapStatistics:
+        return GapStatistics(covariance=self._needs_covariance).update(X, Y)
 
     @abstractmethod
     def _solve(self, statistics: GapStatistics) -> None:

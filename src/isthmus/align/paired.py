@@ -1,12 +1,15 @@
 """Closed-form aligners that learn from pairs."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from isthmus.align.affine import MomentAligner, power
-from isthmus.checks import check_number
+from isthmus.align.affine import MomentAligner
+from isthmus.checks import blocks, check_number
 from isthmus.measure.statistics import GapStatistics
+
+_VARIES = 1e-12  # variance along a direction, as a share of the largest: less is rounding
+_CORRELATES = 1e-6  # correlation, as a share of the largest: less is rounding
 
 
 class MeanShift(MomentAligner):
@@ -143,7 +146,8 @@ class RegularizedCCA(MomentAligner):
     strength : float, default=1.0
         Power of the canonical correlation that weights its direction [2]_.
     components : int, optional
-        How many directions to keep; by default all.
+        How many directions to keep, at most; by default all that pairs span: fewer than there are pairs,
+        and no more than there are different items.
 
     Attributes
     ----------
@@ -169,19 +173,27 @@ class RegularizedCCA(MomentAligner):
         self.strength = strength
         self.components = components
 
+    def _moments(self, X: Any, Y: Any) -> GapStatistics:
+        """Sum products in float64: in float32, rounding fills the directions that few pairs leave empty."""
+        statistics = GapStatistics(covariance=True)
+        for rows in blocks(*X.shape):
+            statistics.update(np.asarray(X[rows], np.float64), np.asarray(Y[rows], np.float64))
+        return statistics
+
     def _solve(self, statistics: GapStatistics) -> None:
         check_number(self.alpha, "alpha", "[0, inf)")
         check_number(self.strength, "strength", "[0, inf)")
         if self.components is not None:
             check_number(self.components, "components", "[1, inf)", integer=True)
         (x_mean, y_mean), (xx, yy, xy) = statistics.means, statistics.covariances
-        x_white, y_white = (power(_with_ridge(c, self.alpha), -0.5) for c in (xx, yy))
-        across = x_white @ xy @ y_white
+        x_white, y_white = (_whitening(c, self.alpha) for c in (xx, yy))  # (dim, rank) each
+        across = x_white.T @ xy @ y_white
         square, left = np.linalg.eigh(
             across @ across.T
         )  # an SVD of few pairs in many dimensions may not converge
-        correlation = np.sqrt(np.maximum(square, 0))[::-1]
-        kept = slice(min(self.components or len(xx), int((correlation > 1e-6 * correlation[0]).sum()) or 1))
+        correlation = np.sqrt(np.clip(square, 0, 1))[::-1]
+        most = min(*across.shape, statistics.pairs - 1, self.components or len(xx))
+        kept = slice(min(most, int((correlation > _CORRELATES * correlation[0]).sum())) or 1)
         self.correlations_ = correlation[kept]
         left = left[:, ::-1][:, kept]
         right = across.T @ left / np.maximum(self.correlations_, np.finfo(float).tiny)
@@ -190,6 +202,9 @@ class RegularizedCCA(MomentAligner):
             self._set(modality, matrix, -mean @ matrix)
 
 
-def _with_ridge(covariance: np.ndarray, alpha: float) -> np.ndarray:
-    dim = len(covariance)
-    return covariance + alpha * max(np.trace(covariance) / dim, np.finfo(float).tiny) * np.eye(dim)
+def _whitening(covariance: np.ndarray, alpha: float) -> np.ndarray:
+    """Return what whitens rows with a ridge, (dim, rank), in the directions in which they vary at all."""
+    value, vector = np.linalg.eigh(covariance)
+    varies = value >= _VARIES * value[-1]
+    ridge = alpha * max(value.mean(), np.finfo(float).tiny)
+    return vector[:, varies] / np.sqrt(np.maximum(value[varies] + ridge, np.finfo(float).tiny))
