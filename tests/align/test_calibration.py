@@ -112,13 +112,27 @@ def test_threshold_is_the_inverse_of_the_probability(method):
     for prior in (0.5, 0.1):
         for probability in (0.3, 0.5, 0.6):
             at = found.threshold_at(probability=probability, prior=prior)
-            assert found.probability(at + 1e-9, prior=prior) >= probability - 1e-6
+            assert found.probability(at, prior=prior) >= probability
             assert found.probability(at - 1e-6, prior=prior) < probability
     assert found.threshold_at(probability=0.001) == -np.inf
     with pytest.raises(
         ValueError, match=r"probability of at most 0\.0\d+ is reached at a prior of 0\.0001, got 0\.5"
     ):
         found.threshold_at(probability=0.5, prior=0.0001)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_threshold_has_the_probability_and_the_float_before_it_hardly_has(method):
+    """To the last digit: what is accepted from the threshold on is no less probable than was asked."""
+    found = MatchCalibrator(method).fit_scores(*scores_of())
+    asked = np.concatenate([np.linspace(0.02, 0.9, 500), found.probability(np.linspace(0, 0.6, 200))])
+    asked = asked[(asked > found.probability(-1.0)) & (asked <= found.probability(1.0))]
+    at = np.array([found.threshold_at(probability=q) for q in asked])
+    assert len(asked) > 500
+    assert (found.probability(at) >= asked).all()
+    assert (found.probability(at - 1e-12) < asked + 1e-9).all()
+    for q in found.probability([-1.0, 1.0]):
+        assert found.probability(max(-1.0, found.threshold_at(probability=float(q)))) == q
 
 
 def test_threshold_of_a_precision_is_the_lowest_that_has_it():

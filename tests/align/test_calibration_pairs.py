@@ -77,6 +77,11 @@ def test_a_query_is_seen_against_its_own_cosines(pairs, query):
     assert found.probability(np.full((3, 2), 0.4), queries=new)[:, 1] == pytest.approx(wanted, abs=1e-6)
     at = found.threshold_at(probability=0.5, queries=new)
     assert at == pytest.approx(mean + std * found.threshold_at(probability=0.5), abs=1e-6)
+    for probability in np.linspace(0.2, 0.9, 50):
+        at = found.threshold_at(probability=probability, queries=new)
+        assert (found.probability(at, queries=new) >= probability).all()
+        assert (found.probability(at - 1e-12, queries=new) < probability + 1e-9).all()
+    assert (found.threshold_at(probability=1e-9, queries=new) == -np.inf).all()
     proba = found.predict_proba(x[:3], y[:3])[:, 1]
     assert proba == pytest.approx(found.probability(np.diag(cosine)[:3], queries=u[:3]), abs=1e-9)
 

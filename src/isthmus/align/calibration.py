@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from isthmus.align.affine import PairedAligner, _is_lazy, check_second
-from isthmus.align.evidence import check_scores, isotonic, logistic
+from isthmus.align.evidence import check_scores, isotonic, logistic, raised
 from isthmus.align.matching import FOLDS, collect_trials, cosines, mapped, standing
 from isthmus.checks import check_embeddings, check_number, check_pairs, unit_rows
 from isthmus.measure.items import find_items
@@ -310,7 +310,7 @@ class MatchCalibrator(BaseEstimator):
         Parameters
         ----------
         probability : float, optional
-            Accept pairs that match with this probability or more.
+            Accept pairs that match with this probability or more, as `probability` gives it.
         precision : float, optional
             Accept as many as possible while this share of what is accepted matches, as among the pairs
             of ``fit``.
@@ -336,7 +336,9 @@ class MatchCalibrator(BaseEstimator):
         prior = self._prior(prior)
         if probability is not None:
             check_number(probability, "probability", _OPEN)
-            threshold = self._reaching(probability, prior)
+            odds = logit(prior)
+            threshold = self._reaching(probability, odds)
+            falls_short = lambda score: expit(self.weigh(score) + odds) < probability  # noqa: E731
         else:
             check_number(precision, "precision", _OPEN)
             right = prior * self.recall_
@@ -347,27 +349,25 @@ class MatchCalibrator(BaseEstimator):
                     f"got {precision}"
                 )
             threshold = float(self.levels_[int(np.argmax(precisions >= precision))])
-        if queries is None or not self.per_query:
-            return threshold
-        mean, std = self._standing(queries)
-        return mean + std * threshold
+            falls_short = lambda score: score < threshold  # noqa: E731
+        mean, std = (0.0, 1.0) if queries is None or not self.per_query else self._standing(queries)
+        lowest = mean + std * threshold
+        return lowest if threshold == -np.inf else raised(lowest, lambda c: falls_short((c - mean) / std))
 
-    def _reaching(self, probability: float, prior: float) -> float:
-        """Return the lowest score with this probability."""
-        evidence = float(logit(probability) - logit(prior))
-        least, most = (self.evidence_[0], self.evidence_[-1]) if self.method == "isotonic" else self._bounds()
-        if evidence > most + 1e-12:
-            reached = expit(most + logit(prior))
-            raise ValueError(
-                f"probability of at most {reached:.3g} is reached at a prior of {prior:g}, got {probability}"
-            )
-        if evidence <= least:
+    def _reaching(self, probability: float, odds: float) -> float:
+        """Return the lowest score with this probability, but for rounding."""
+        evidence = self.evidence_ if self.method == "isotonic" else np.array(self._bounds())
+        reached = expit(evidence + odds)  # ascending
+        at = int(np.searchsorted(reached, probability))
+        if at == len(reached):
+            told = f"probability of at most {reached[-1]:.3g} is reached at a prior of {expit(odds):g}"
+            raise ValueError(f"{told}, got {probability}")
+        if at == 0:
             return -np.inf
+        needed = float(logit(probability) - odds)
         if self.method == "logistic":
-            return (evidence - self.intercept_) / self.slope_
-        at = int(np.searchsorted(self.evidence_, evidence - 1e-12))
-        ends = slice(at - 1, at + 1)
-        return float(np.interp(evidence, self.evidence_[ends], self.knots_[ends]))
+            return (needed - self.intercept_) / self.slope_
+        return float(np.interp(needed, evidence[at - 1 : at + 1], self.knots_[at - 1 : at + 1]))
 
     def _bounds(self) -> tuple[float, float]:
         """Return the least and the most evidence that isotonic regression could find in as many scores."""

@@ -1,5 +1,6 @@
 """Evidence: from a score to how much likelier a match makes it, in logarithms."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,33 @@ def logistic(matches: np.ndarray, mismatches: np.ndarray, prior: float) -> tuple
             f"{mismatches.mean():.3g}"
         )
     return float(line[0] - logit(prior) - line[1] * centre / scale), float(line[1] / scale)
+
+
+def raised(scores: Any, falls_short: Callable[[Any], Any]) -> Any:
+    """Return scores raised by what rounding left them short of: to the next float, or as far as it takes.
+
+    Parameters
+    ----------
+    scores : float or ndarray
+        Finite.
+    falls_short : callable
+        Says of scores, elementwise, which are too low; none is that is high enough.
+
+    Returns
+    -------
+    float or ndarray of float64
+        Of the shape of `scores`; those that did not fall short are as they were.
+
+    Examples
+    --------
+    >>> float(raised(0.1 + 0.7, lambda score: score < 0.8))
+    0.8
+    """
+    scores = np.array(scores, dtype=np.float64)
+    step = np.spacing(np.maximum(np.abs(scores), 1e-3))
+    while (low := falls_short(scores)).any():
+        scores, step = np.where(low, scores + step, scores), 2 * step
+    return scores[()]  # a number where it was one
 
 
 def check_scores(scores: Any, name: str) -> np.ndarray:
