@@ -60,3 +60,10 @@ def test_foreign_files_are_refused(pairs, tmp_path):
         save_file(tensors, path, {"isthmus.calibrator": json.dumps(story)})
         with pytest.raises(ValueError, match=message):
             load_calibrator(path)
+
+
+def test_what_json_does_not_have_is_refused(pairs, tmp_path):
+    path, told = tmp_path / "c.safetensors", CalibratedOn(held_out={"threshold": -float("inf")})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        save_calibrator(MatchCalibrator().fit(*pairs), path, calibrated_on=told)
+    assert not list(tmp_path.iterdir())

@@ -80,6 +80,40 @@ def test_pairs_are_scored(run, files, arrays, query):
     assert np.array(out.split(), float) == pytest.approx(odds / (1 + odds), rel=1e-4)
 
 
+def no_constant(name):
+    raise AssertionError(f"{name} is no JSON")
+
+
+def test_where_every_cosine_is_accepted_the_threshold_is_the_lowest(run, files):
+    """JSON has no -Infinity; and where nothing is accepted, there is no threshold."""
+    words = ("calibrate", files / "x.npy", files / "y.npy", "--out", files / "c.safetensors")
+    for prior, lowest in ((0.99, -1), (0.0001, None)):
+        code, out, err = run(*words, "--per-query", "x", "--prior", prior, "--json")
+        assert code == 0, err
+        printed = json.loads(out, parse_constant=no_constant)
+        readings = printed["readings"]
+        assert readings["raw, calibrated"]["threshold"] == lowest
+        assert readings["raw, calibrated per query"]["threshold"] is None
+        assert readings["raw, calibrated per query"]["figures"]["recall"]["value"] == (prior > 0.5)
+        assert read_calibrated_on(files / "c.safetensors").held_out["readings"] == readings
+
+
+def test_one_pair_is_scored(run, files, arrays):
+    assert run("calibrate", files / "x.npy", files / "y.npy", "--out", files / "c.safetensors")[0] == 0
+    expected = load_calibrator(files / "c.safetensors").predict_proba(*arrays[:2])[:, 1]
+    one = files / "one_x.npy", files / "one_y.npy"
+    for path, rows in zip(one, arrays, strict=False):
+        np.save(path, rows[5:6])
+    code, out, err = run("calibrate", "score", files / "c.safetensors", *one)
+    assert (code, err) == (0, "")
+    assert float(out) == pytest.approx(expected[5], rel=1e-4)
+    code, _, err = run("calibrate", "score", files / "c.safetensors", one[0], files / "y.npy")
+    assert (code, "one_x.npy has 1 rows, " in err) == (2, True)
+    np.save(one[0], np.zeros_like(arrays[0][:1]))
+    code, _, err = run("calibrate", "score", files / "c.safetensors", *one)
+    assert (code, "one_x.npy has 1 zero row" in err) == (2, True)
+
+
 def test_cosines_of_an_aligner(run, files, arrays, tmp_path):
     store = make_store(tmp_path / "store", arrays, arrays[2])
     aligner, out = files / "a.safetensors", files / "c.safetensors"

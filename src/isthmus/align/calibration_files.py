@@ -70,6 +70,8 @@ def save_calibrator(
     ------
     NotFittedError
         The calibrator is not fitted.
+    ValueError
+        A figure of `calibrated_on` is NaN or infinite, which JSON does not have.
 
     Examples
     --------
@@ -90,7 +92,7 @@ def save_calibrator(
         "learned": {k: v for k, v in learned.items() if k not in tensors},
         "calibrated_on": (calibrated_on or CalibratedOn()).to_dict(),
     }
-    write_whole(path, save(tensors, {_ENTRY: json.dumps(story, sort_keys=True)}))
+    write_whole(path, save(tensors, {_ENTRY: json.dumps(story, sort_keys=True, allow_nan=False)}))
 
 
 def load_calibrator(path: str | Path) -> MatchCalibrator:

@@ -20,13 +20,13 @@ from isthmus.align.calibration_files import (
 )
 from isthmus.align.files import aligner_name, is_aligner, read_provenance
 from isthmus.align.provenance import FittedOn
-from isthmus.checks import blocks
+from isthmus.checks import blocks, check_embeddings
 from isthmus.cli.apply import known_of, modality_of
 from isthmus.cli.origin import embedded_by, provenance_of
 from isthmus.cli.show import check_output, progress_bar, say, show
 from isthmus.evaluate.reliability import Reliability, held_out_reliability
 from isthmus.measure import find_items
-from isthmus.store import Pairs, open_pairs
+from isthmus.store import Pairs, open_embeddings, open_pairs
 from isthmus.store.entries import refuse_entry_alone
 from isthmus.whole import refuse_existing, write_whole
 
@@ -123,13 +123,14 @@ def fit(
         data = {"groups": group, "again": again}
         found = held_out_reliability(pairs.x, pairs.y, calibrator=calibrator, aligner=named, **data)
         calibrator.fit(pairs.x, pairs.y, aligner=fitted, **data)
+    figures = _told(found)
     told = CalibratedOn(
         *(embedded_by(name) for name in pairs.names),
         aligner=None if aligner is None else _digest(aligner),
-        held_out=found.to_dict(),
+        held_out=figures,
     )
     save_calibrator(calibrator, out, calibrated_on=told)
-    show({"out": str(out)} | found.to_dict() if as_json else found, as_json=as_json)
+    show({"out": str(out)} | figures if as_json else found, as_json=as_json)
     say(f"calibrator: {out}")
     if report is not None:
         _draw(found, report)
@@ -174,7 +175,7 @@ def score(
     calibrator, aligner = _beside(calibrator, aligner)
     fitted, told = load_calibrator(calibrator), read_calibrated_on(calibrator)
     _check_aligner(told, calibrator, aligner)
-    pairs = _open_pairs(x, y, modalities=modalities)
+    pairs = _open_to_score(x, y, modalities)
     _check_dim(pairs, fitted, calibrator)
     for name, space in zip(pairs.names, (told.x, told.y), strict=True):
         if not space.admits(source := embedded_by(name)):
@@ -199,6 +200,28 @@ def _open_pairs(x: str, y: str | None, **options: Any) -> Pairs:
     if y is None:
         refuse_entry_alone(x)
     return open_pairs(x, y, **options)
+
+
+def _open_to_score(x: str, y: str | None, modalities: list[str] | None) -> Pairs:
+    """Open pairs; of two files, one row of each is enough."""
+    if y is not None and modalities is None:
+        u, v = open_embeddings(x), open_embeddings(y)
+        if len(u) == len(v) == 1 and u.shape == v.shape:
+            return Pairs(check_embeddings(u, x), check_embeddings(v, y), names=(x, y))
+    return _open_pairs(x, y, modalities=modalities)
+
+
+def _told(found: Reliability) -> dict[str, Any]:
+    """Return figures as JSON has them, which knows no infinity.
+
+    Where every score is accepted, the threshold is the lowest cosine, -1; standard deviations above a query's
+    mean have no lowest, and their threshold is None.
+    """
+    figures = found.to_dict()
+    for name, reading in figures["readings"].items():
+        if reading["threshold"] == -np.inf:
+            reading["threshold"] = None if name.endswith("per query") else -1.0
+    return figures
 
 
 def _beside(calibrator: Path, aligner: Path | None) -> tuple[Path, Path | None]:

@@ -12,9 +12,15 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 
 def show(result: Any, *, as_json: bool) -> None:
-    """Print a result that has ``to_dict()`` and a rich table, as one JSON object or as the table."""
+    """Print a result that has ``to_dict()`` and a rich table, as one JSON object or as the table.
+
+    Raises
+    ------
+    ValueError
+        A number is NaN or infinite, which JSON does not have: what is unknown is None.
+    """
     if as_json:
-        print(json.dumps(result if isinstance(result, dict) else result.to_dict()))
+        print(json.dumps(result if isinstance(result, dict) else result.to_dict(), allow_nan=False))
     else:
         console = _Output()
         console.width = max(console.width, 0 if console.is_terminal else 170)
