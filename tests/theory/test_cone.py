@@ -65,6 +65,13 @@ def test_picture_in_three_dimensions():
     assert collapsed.measured == pytest.approx(collapsed.predicted, abs=0.03)
 
 
+@pytest.mark.parametrize("dim, counts", [(1, [0, 1]), (3, [0, 1, 2, 3]), (5, [0, 1, 2, 3, 4, 5])])
+def test_few_dimensions_are_counted_once(dim, counts):
+    run = cone(dim=dim, n=20, constants=(1.0, 1.0000001), draws=1)
+    assert run.curves["collapsed"].tolist() == counts
+    assert len({line.name for line in run.lines}) == len(run.lines) == 2 * len(counts) + 2
+
+
 def test_seeds():
     small = {"dim": 8, "collapsed": (4,), "n": 20}
     first, again, other = (cone(seed=s, **small).to_dict() for s in (0, 0, 1))
@@ -79,8 +86,19 @@ def test_seeds():
         (lambda: cone(dim=0), r"dim must be a whole number in \[1, inf\), got 0"),
         (lambda: cone(dim=4, collapsed=(5,)), r"collapsed must be a whole number in \[0, 4\], got 5"),
         (lambda: cone(dim=4, collapsed=(1.5,)), r"collapsed must be a whole number in \[0, 4\], got 1.5"),
-        (lambda: cone(collapsed=()), "collapsed must hold at least one number, got none"),
-        (lambda: cone(constants=()), "constants must hold at least one number, got none"),
+        (lambda: cone(dim=4, collapsed=()), r"collapsed must hold at least one number in \[0, 4\], got none"),
+        (
+            lambda: cone(constants=()),
+            r"constants must hold at least one number in \(-inf, inf\), got none",
+        ),
+        (
+            lambda: cone(constants=(1, 2, 1.0)),
+            "constants must be different numbers, got 1 more than once",
+        ),
+        (
+            lambda: cone(dim=4, collapsed=(2, 2)),
+            "collapsed must be different numbers, got 2 more than once",
+        ),
         (lambda: cone(constants=(np.nan,)), "constants must be a number"),
         (lambda: cone(n=1), r"n must be a whole number in \[2, inf\), got 1"),
         (lambda: cone(draws=0), "draws must be a whole number"),

@@ -207,7 +207,12 @@ def test_rows_and_seeds(drawn):
         (lambda: gap_shift(np.eye(3), np.eye(3)[:2]), "x has 3 rows, y has 2"),
         (lambda: gap_shift(rows=1), r"rows must be a whole number in \[2, inf\), got 1"),
         (lambda: gap_shift(seed=-1), "seed must be a whole number"),
-        (lambda: gap_shift(temperatures=()), "temperatures must hold at least one number from 0.005 on"),
+        (lambda: gap_shift(temperatures=()), "temperatures must hold at least one number in"),
+        (
+            lambda: gap_shift(temperatures=(0.1, 0.1)),
+            "temperatures must be different numbers, got 0.1 more than once",
+        ),
+        (lambda: gap_shift(shifts=(0, 0.5, 0)), "shifts must be different numbers, got 0 more than once"),
         (
             lambda: gap_shift(temperatures=(0.001,)),
             r"temperatures must be a number in \[0.005, inf\), got 0.001",

@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
+from scipy.special import hyp0f1
+from scipy.stats import beta
 
-from isthmus.theory.stable_region import required_margin, stable_region, widest_angle
+from isthmus.theory.stable_region import (
+    _independent,
+    _predicted_angle,
+    required_margin,
+    stable_region,
+    widest_angle,
+)
 
 _RNG = np.random.default_rng(5)
 _NEGATIVES = _RNG.uniform(-0.4, 0.6, size=40)
@@ -68,11 +76,40 @@ def test_random_rows_have_the_angles_of_the_closed_form(run):
     c = run.curves
     assert (c["hardest"] < c["angle"]).sum() == 4
     assert (c["angle"] <= c["widest"]).all()
-    # where a few negatives decide, the mean cosine that is needed is below the closed form
-    assert (np.cos(np.radians(c["angle"])) <= np.cos(np.radians(c["angle_predicted"])) + 0.02).all()
-    assert c["angle"][:2] == pytest.approx(c["angle_predicted"][:2], abs=4)
     many = stable_region(temperatures=(0.02, 0.05, 0.07), seed=1).curves  # n = 256, dim = 512
     assert many["angle"] == pytest.approx(many["angle_predicted"], abs=0.4)
+
+
+def predicted(n, dim, temperature, delta=0.01):
+    return _predicted_angle(_independent(2000, n, dim, np.random.default_rng(0)), temperature, delta)
+
+
+def test_predicted_angles_are_medians_where_few_rows_decide_too():
+    """Medians of 16 rows vary by 2 to 3 degrees between spaces."""
+    few = stable_region(n=16, dim=16, temperatures=(0.01,), draws=40).curves
+    assert few["angle"][0] == pytest.approx(few["angle_predicted"][0], abs=3 * 2.5 / np.sqrt(40))
+
+
+@pytest.mark.parametrize("n, dim", [(2, 8), (16, 16), (200, 512)])
+def test_a_cold_predicted_angle_is_that_of_the_nearest_negative(n, dim):
+    """The largest of n - 1 coordinates u of uniform unit rows: (1 + u) / 2 has a beta distribution."""
+    nearest = 2 * beta.ppf(0.5 ** (1 / (n - 1)), (dim - 1) / 2, (dim - 1) / 2) - 1
+    assert np.cos(np.radians(predicted(n, dim, 1e-6))) == pytest.approx(nearest, abs=0.1 / np.sqrt(dim))
+
+
+def test_a_hot_predicted_angle_is_that_of_the_mean_over_negatives():
+    """By the Bessel function that is the mean of an exponential of one coordinate."""
+    n, dim, t, delta = 200, 512, 0.1, 0.1
+    mean = np.log((n - 1) * hyp0f1(dim / 2, 1 / (2 * t) ** 2) / np.expm1(delta))
+    assert predicted(n, dim, t, delta) == pytest.approx(np.degrees(np.arccos(t * mean)), abs=0.1)
+
+
+def test_few_surrounding_negatives_do_not_hold_the_search():
+    """Between orthogonal negatives the loss is locally least: one start of sixteen lies there."""
+    exact = np.degrees(np.arccos(0.1 * np.log(4 / np.expm1(0.1)) / np.sqrt(1.25)) + np.arctan(0.5))
+    for seed in range(24):
+        found = widest_angle(np.eye(5), temperature=0.1, delta=0.1, seed=seed)
+        assert found == pytest.approx(exact, abs=1e-3)
 
 
 def test_widest_angle_by_brute_force():
@@ -104,6 +141,28 @@ def test_there_is_no_region_around_a_positive_that_is_its_own_negative():
     assert widest_angle(np.eye(4)[[0, 0, 1]], temperature=0.01, delta=0.5) == 0
 
 
+@pytest.mark.parametrize("seed", [0, 3])
+def test_the_search_does_not_start_at_the_positive(seed):
+    """Nothing but rounding is left of a start that is a multiple of it."""
+    given = {"temperature": 0.05, "delta": 0.1}
+    for key in (seed, [seed, 0], [seed, 0, 4]):
+        rows = np.random.default_rng(key).normal(size=(6, 64))
+        elsewhere = widest_angle(rows, seed=99, **given)
+        assert widest_angle(rows, seed=seed, **given) == pytest.approx(elsewhere, abs=1e-3)
+    square = stable_region(n=64, dim=64, temperatures=(0.05,), draws=1, seed=seed).curves
+    assert square["widest"][0] > square["angle"][0]
+
+
+def test_no_two_draws_are_of_one_stream(monkeypatch):
+    """NumPy takes the keys [3, 0] and [3] for one."""
+    given, whole = [], np.random.default_rng
+    monkeypatch.setattr(np.random, "default_rng", lambda key: given.append(key) or whole(key))
+    stable_region(n=4, dim=8, temperatures=(0.05,), draws=5, seed=3)
+    states = {str(whole(key).bit_generator.state) for key in given}
+    searches = 2  # over drawn and over orthogonal rows: from the same start
+    assert len(states) == len(given) - searches + 1
+
+
 def test_seeds_and_lines(run):
     again = stable_region(n=48, dim=96, temperatures=(0.2, 0.01, 0.02, 0.05, 0.1), draws=2)
     assert run.to_dict() == again.to_dict()
@@ -113,6 +172,8 @@ def test_seeds_and_lines(run):
     assert line.measured == run.curves["angle"][2]
     assert 0 < line.spread < 3
     assert "Above a temperature of 0.118" in run.notes[-1]
+    near = stable_region(n=4, dim=8, temperatures=(0.0100001, 0.01000012), draws=1)
+    assert len({line.name for line in near.lines}) == len(near.lines) == 6
 
 
 def test_most_of_clips_rows_on_coco_lie_outside(clip_pairs):
@@ -138,7 +199,11 @@ def test_most_of_clips_rows_on_coco_lie_outside(clip_pairs):
         (lambda: stable_region(delta=0.7), r"delta must be a number in \(0, 0.6931\), got 0.7"),
         (
             lambda: stable_region(temperatures=()),
-            "temperatures must hold at least one number above 0, got none",
+            r"temperatures must hold at least one number in \(0, inf\), got none",
+        ),
+        (
+            lambda: stable_region(temperatures=(0.1, 0.2, 0.1)),
+            "temperatures must be different numbers, got 0.1 more than once",
         ),
         (lambda: stable_region(temperatures=(0.0,)), r"temperatures must be a number in \(0, inf\), got 0.0"),
         (lambda: stable_region(draws=0), "draws must be a whole number"),

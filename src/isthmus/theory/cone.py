@@ -8,6 +8,7 @@ from scipy.integrate import quad
 from isthmus.checks import check_number, unit_rows
 from isthmus.measure.gap import mean_cosine_within
 from isthmus.theory.simulation import Line, Simulation
+from isthmus.theory.swept import check_swept, written
 
 _SHARES = np.array([0, 1, 2, 4, 6, 8, 10, 12, 13, 14, 15, 16]) / 16  # of all dimensions
 _POINTS = 300  # of the picture in three dimensions
@@ -43,10 +44,10 @@ def cone(
     dim : int, default=512
         Dimensions.
     collapsed : sequence of int, optional
-        How many of them are constant, each in [0, dim]; by default twelve
-        counts from none to all.
+        How many of them are constant, each in [0, dim], no two the same; by
+        default twelve counts from none to all, fewer below 16 dimensions.
     constants : sequence of float, default=(0.5, 1.0, 2.0)
-        Their value, in standard deviations of the others.
+        Their value, in standard deviations of the others; no two the same.
     n : int, default=1000
         Rows drawn.
     draws : int, default=3
@@ -78,10 +79,8 @@ def cone(
     >>> [round(float(c), 2) for c in run.curves["predicted"][0]]
     [0.0, 0.51, 0.94]
     """
-    k = np.round(_SHARES * dim).astype(int) if collapsed is None else np.array(list(collapsed))
-    _check(dim, k, constants, n, draws)
+    k, a = _checked(dim, collapsed, constants, n, draws)
     check_number(seed, "seed", "[0, inf)", integer=True)
-    a = np.array(constants, dtype=np.float64)
     predicted = np.array([[expected_cosine(dim, int(count), constant=float(v)) for count in k] for v in a])
     measured = np.empty((draws, len(a), len(k)))
     for draw in range(draws):
@@ -102,7 +101,7 @@ def cone(
         "after": after,
     }
     lines = [
-        Line(f"mean cosine, {count} of {dim} dimensions at {value:g}",
+        Line(f"mean cosine, {count} of {dim} dimensions at {written(value)}",
              float(curves["measured"][i, j]), float(predicted[i, j]), float(measured[:, i, j].std()))
         for i, value in enumerate(a) for j, count in enumerate(k)
     ]  # fmt: skip
@@ -172,19 +171,20 @@ def expected_cosine(dim: int, collapsed: int, *, constant: float) -> float:
     return float(shared * value**2)
 
 
-def _check(dim: int, collapsed: np.ndarray, constants: Sequence[float], n: int, draws: int) -> None:
+def _checked(
+    dim: int, collapsed: Sequence[int] | None, constants: Sequence[float], n: int, draws: int
+) -> tuple[np.ndarray, np.ndarray]:
     check_number(dim, "dim", "[1, inf)", integer=True)
     check_number(n, "n", "[2, inf)", integer=True)
     check_number(draws, "draws", "[1, inf)", integer=True)
-    for name, values in (("collapsed", collapsed), ("constants", constants)):
-        if not len(values):
-            raise ValueError(f"{name} must hold at least one number, got none")
-    for count in collapsed.tolist():
-        check_number(count, "collapsed", f"[0, {dim}]", integer=True)
-    for value in constants:
-        check_number(value, "constants", "(-inf, inf)")
-        if value == 0 and dim in collapsed:
-            raise ValueError(f"constants must not hold 0 where all {dim} dimensions are collapsed")
+    if collapsed is None:  # of few dimensions, several shares are the same count
+        k = np.unique(np.round(_SHARES * dim).astype(int))
+    else:
+        k = check_swept(collapsed, "collapsed", f"[0, {dim}]", integer=True)
+    a = check_swept(constants, "constants", "(-inf, inf)")
+    if 0 in a and dim in k:
+        raise ValueError(f"constants must not hold 0 where all {dim} dimensions are collapsed")
+    return k, a
 
 
 def _collapse(rows: np.ndarray, collapsed: int, constant: float) -> np.ndarray:

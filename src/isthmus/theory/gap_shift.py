@@ -11,6 +11,7 @@ from isthmus.checks import blocks, check_number, check_pairs, unit_rows
 from isthmus.measure.discrimination import recall_at, retrieval_ranks
 from isthmus.theory.geometry import sample
 from isthmus.theory.simulation import Line, Simulation
+from isthmus.theory.swept import check_swept, written
 
 _SHIFTS = tuple(float(s) for s in np.linspace(-0.5, 1.5, 41).round(4))
 _COLDEST = 0.005  # a colder loss of cosines would underflow
@@ -67,9 +68,9 @@ def gap_shift(
         Paired embeddings, one caption an item; by default, rows that
         :func:`isthmus.theory.sample` draws with CLIP's constants.
     temperatures : sequence of float
-        Of the loss, at least 0.005.
+        Of the loss, at least 0.005, no two the same.
     shifts : sequence of float
-        In units of the gap; must hold 0 and 0.5.
+        In units of the gap, no two the same; must hold 0 and 0.5.
     rows : int, default=500
         At most so many pairs are used, drawn without replacement. Time grows
         with their square, to about a minute for 2,000; of their cosines, 256
@@ -259,15 +260,11 @@ def _checked(
 ) -> tuple[np.ndarray, np.ndarray]:
     check_number(rows, "rows", "[2, inf)", integer=True)
     check_number(seed, "seed", "[0, inf)", integer=True)
-    if not len(temperatures):
-        raise ValueError(f"temperatures must hold at least one number from {_COLDEST} on, got none")
-    for t in temperatures:
-        check_number(t, "temperatures", f"[{_COLDEST}, inf)")
-    for shift in shifts:
-        check_number(shift, "shifts", "(-inf, inf)")
-    if not {0.0, 0.5} <= set(map(float, shifts)):
+    taus = np.sort(check_swept(temperatures, "temperatures", f"[{_COLDEST}, inf)"))
+    moved = np.sort(check_swept(shifts, "shifts", "(-inf, inf)"))
+    if not {0.0, 0.5} <= set(moved):
         raise ValueError(f"shifts must hold 0 (as it is) and 0.5 (closed), got {list(shifts)}")
-    return np.array(sorted(map(float, temperatures))), np.array(sorted(map(float, shifts)))
+    return taus, moved
 
 
 def _pairs(x: Any, y: Any, rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -305,12 +302,12 @@ def _lines(curves: dict[str, np.ndarray], moments: _Moments, best: float) -> tup
     for k, t in enumerate(curves["temperatures"]):
         paper = 0.82 if t == 0.01 else None
         least = float(curves["least"][k]), float(curves["least_predicted"][k])
-        lines.append(Line(f"gap of least loss at temperature {t:g}", *least, paper=paper))
+        lines.append(Line(f"gap of least loss at temperature {written(t)}", *least, paper=paper))
         if t >= moments.deviation(s):  # where two cumulants are enough
             least = least[0], float(curves["least_second_order"][k])
-            lines.append(Line(f"gap of least loss at temperature {t:g}, bias counted", *least))
+            lines.append(Line(f"gap of least loss at temperature {written(t)}, bias counted", *least))
         more = float(added["loss"][k]), float(added["law"][k])
-        lines.append(Line(f"loss added by closing, temperature {t:g}", *more))
+        lines.append(Line(f"loss added by closing, temperature {written(t)}", *more))
     for name, values in zip(("x to y", "y to x"), curves["recall"], strict=True):
         lines.append(Line(f"R@1 {name}, gap as it is", float(values[start])))
         lines.append(Line(f"R@1 {name}, gap closed", float(values[closed]), float(values[start])))
@@ -321,7 +318,7 @@ def _lines(curves: dict[str, np.ndarray], moments: _Moments, best: float) -> tup
 
 def _notes(curves: dict[str, np.ndarray]) -> tuple[str, ...]:
     before = curves["shifts"] <= 0.5
-    coldest, loss = curves["temperatures"][0], curves["loss"][0]
+    coldest, loss = written(curves["temperatures"][0]), curves["loss"][0]
     notes = [
         "Predicted: a gap orthogonal to both spans, which acts through the temperature alone (bias 0).",
         "Bias counted: by the first two cumulants of the cosines, right to a factor of two.",
@@ -329,7 +326,7 @@ def _notes(curves: dict[str, np.ndarray]) -> tuple[str, ...]:
     ]
     if not before.all():
         notes.append(
-            f"At temperature {coldest:g} the least loss is {loss[before].min():.3g} before the modalities "
+            f"At temperature {coldest} the least loss is {loss[before].min():.3g} before the modalities "
             f"pass each other, {loss[~before].min():.3g} after; by the law the two are alike."
         )
     return tuple(notes)
