@@ -267,6 +267,39 @@ def test_errors_point_into_the_expression(run, store, expression, at, message):
     assert err.endswith(f"\n  {expression}\n  {' ' * at}^\n")
 
 
+@pytest.mark.parametrize(
+    "expression, at, message",
+    [
+        ("0*image:cow + image:cat", 2, "there is no item 'cow'"),
+        ("image:cat + video:cat - video:cat", 12, "has no video, it has image, text, audio"),
+        ("image:cat + text:cat#2 - text:cat#2", 12, "item cat has 2 captions"),
+        ("image:cat - 0 * text:'green'", 16, "these words cannot be embedded: "),
+    ],
+)
+def test_operands_that_drop_out_are_looked_up(run, store, monkeypatch, expression, at, message):
+    def encode(texts):
+        raise ValueError(f"no such words: {texts}")
+
+    unable = CallableEncoder({"text": encode}, name="mine", dim=6, revision="1")
+    monkeypatch.setattr(isthmus.encoders, "open_encoder", lambda name, device: unable)
+    code, out, err = run("arithmetic", store, expression)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.endswith(f"\n  {expression}\n  {' ' * at}^\n")
+
+
+def test_operands_that_drop_out_change_nothing(run, store):
+    _, results = ask(run, store, "image:cat")
+    for dropped in ("0 * audio:'sun set' + image:cat", "image:cat + image:dog-1.jpg - image:dog-1.jpg"):
+        assert ask(run, store, dropped)[1] == results
+
+
+def test_an_aligner_is_asked_for_operands_that_drop_out(run, store, tmp_path):
+    save_aligner(MeanCollapse().fit(IMAGES, TEXTS), path := tmp_path / "collapse.safetensors")
+    code, _, err = run("arithmetic", store, "image:cat + 0 * audio:cat", "--aligner", path)
+    assert (code, "was fitted on image and text, not on audio" in err) == (2, True)
+
+
 def test_an_expression_may_begin_with_a_minus(run, store):
     _, behind = ask(run, store, "image:cat - image:dog-1.jpg")
     for expression in ("-image:dog-1.jpg + image:cat", "- image:dog-1.jpg + image:cat"):

@@ -94,13 +94,14 @@ def arithmetic(
         choose_device(settings.device)
     parsed = parse_expression(expression)
     items = _Items(Store.open(store, verify=False), parsed, settings.device)
-    numbers = [items.find(operand) for operand, _ in parsed.terms]
+    numbers = {operand: items.find(operand) for operand in parsed.operands}
     modality = settings.modality or _default_modality(items, parsed)
     items.check(modality)
     mappings = _mappings(items, settings)
     if settings.aligner is not None:
         _check_mapped(parsed, modality, mappings, settings.aligner)
-    rows = [items.embed(operand, number) for (operand, _), number in zip(parsed.terms, numbers, strict=True)]
+    embedded = {operand: items.embed(operand, number) for operand, number in numbers.items()}
+    rows = [embedded[operand] for operand, _ in parsed.terms]
     caption = _tell(items, rows, settings) if settings.captioner is not None else None
     mapped = [
         mappings[operand.modality](row) if mappings else row
@@ -108,7 +109,7 @@ def arithmetic(
     ]
     point = parsed.point(np.concatenate(mapped))
     among = items.distinct(modality)
-    operands = [(operand, number) for (operand, _), number in zip(parsed.terms, numbers, strict=True)]
+    operands = [(operand, numbers[operand]) for operand, _ in parsed.terms]
     at, cosines = nearest(
         point,
         Selected(items.store[modality], among),
@@ -318,7 +319,7 @@ def _check_mapped(
 ) -> None:
     """Raise ValueError if the aligner does not know a modality that it would have to map."""
     fitted = " and ".join(mappings)
-    for operand, _ in expression.terms:
+    for operand in expression.operands:
         if operand.modality not in mappings:
             raise expression.error(
                 operand.at, f"{aligner} was fitted on {fitted}, not on {operand.modality} (see --fitted-on)"

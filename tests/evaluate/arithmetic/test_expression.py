@@ -183,3 +183,10 @@ def test_rows_that_cancel_are_refused():
 def test_where_an_operand_stands_is_known_but_does_not_count():
     (operand, _), *_ = parse_expression("  image:7").terms
     assert (operand, operand.at) == (Operand("image", "7"), 2)
+
+
+def test_operands_that_drop_out_are_named_still():
+    found = parse_expression("0 * audio:x + image:1 + text:2 - text:2")
+    assert [str(operand) for operand in found.operands] == ["audio:x", "image:1", "text:2"]
+    assert [operand.at for operand in found.operands] == [4, 14, 24]
+    assert [str(operand) for operand, _ in found.terms] == ["image:1"]

@@ -56,6 +56,7 @@ class Expression:
 
     source: str  # as it was written
     terms: tuple[tuple[Operand, float], ...]  # every operand once, none with a weight of 0
+    operands: tuple[Operand, ...]  # every operand once, those too whose weights come to 0
 
     def error(self, at: int, message: str) -> ValueError:
         """Return an error that points at a character of the expression."""
@@ -141,7 +142,7 @@ def parse_expression(source: str) -> Expression:
     terms = tuple((operand, weight) for operand, weight in value.items() if weight)
     if not terms:
         raise parser.error(0, "the operands cancel each other out: nothing is left to look for")
-    return Expression(source, terms)
+    return Expression(source, terms, tuple(value))
 
 
 _Value = float | dict[Operand, float]  # a number, or weights of operands
