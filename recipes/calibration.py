@@ -49,4 +49,7 @@ def cells(reading: Reading, *names: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (ValueError, OSError, ImportError) as error:
+        sys.exit(str(error))

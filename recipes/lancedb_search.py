@@ -11,6 +11,7 @@ often that image is among them. Search items that the aligner has not learned fr
 """
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -68,15 +69,20 @@ def main() -> None:
 
 
 def tables(aligner: Path, x: str, y: str | None) -> dict[str, Table]:
-    """Return what is to be searched, raw and aligned; refuse embeddings of other encoders than the aligner's."""
+    """Return what is to be searched, raw and aligned; refuse what the aligner was not fitted for."""
     pairs, told = open_pairs(x, y), read_provenance(aligner)
     for name, space in zip(pairs.names, (told.x, told.y) if told else (FittedOn(), FittedOn()), strict=True):
         if not space.admits(source := embedded_by(name)):
-            raise SystemExit(f"{name} is {source}: expected {space}, which {aligner} was fitted on")
+            raise ValueError(f"{name} is {source}: expected {space}, which {aligner} was fitted on")
+    fitted, dim = load_aligner(aligner), pairs.x.shape[1]
+    if dim != fitted.n_features_in_:
+        raise ValueError(
+            f"{pairs.names[0]} has dim {dim}, {aligner} was fitted on dim {fitted.n_features_in_}"
+        )
     item = find_items(pairs.x, pairs.y, pairs.groups).group
     image_item, first = np.unique(item, return_index=True)
     images, texts = np.asarray(pairs.x, np.float32)[first], np.asarray(pairs.y, np.float32)
-    aligned = load_aligner(aligner).transform(images, texts)
+    aligned = fitted.transform(images, texts)
     return {
         name: Table(*rows, image_item, item)
         for name, rows in (("raw", (images, texts)), ("aligned", aligned))
@@ -134,4 +140,7 @@ def filled(folder: Path, name: str, table: Table) -> Search:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (ValueError, OSError, ImportError) as error:
+        sys.exit(str(error))

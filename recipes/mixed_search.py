@@ -14,6 +14,7 @@ Writes flickr.json and flickr.md, and so on. Two to ten minutes each on one core
 import argparse
 import csv
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -296,4 +297,7 @@ def _figure(told: Mapping[str, float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (ValueError, OSError, ImportError) as error:
+        sys.exit(str(error))

@@ -10,6 +10,7 @@ thousand rows.
 """
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -56,4 +57,7 @@ def filled(client: Any, name: str, table: Table) -> Search:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (ValueError, OSError, ImportError) as error:
+        sys.exit(str(error))

@@ -84,6 +84,47 @@ def test_another_encoders_store_is_refused(made, tmp_path, recipe, library):
     assert "img_emb is image by clip:l14: expected image by clip:b32, which" in done.stderr
 
 
+@pytest.mark.parametrize("recipe, library", LIBRARIES)
+def test_bad_input_is_one_line(made, tmp_path, monkeypatch, recipe, library):
+    if importlib.util.find_spec(library) is None:
+        pytest.skip(f"{library} is not installed: it is needed by recipes/{recipe}.py alone")
+    folder, item, rows = made
+    monkeypatch.chdir(tmp_path)
+    x, y = rows["raw"]
+    fill("narrow", x[:, :9], y[:, :9], item, CLIP)
+    for name, part in (("one", x[:1]), ("all", x)):
+        np.save(f"{name}.npy", part)
+    aligner = folder / "a.safetensors"
+    for words, message in (
+        (("none.safetensors", folder / "store"), "no such file: none.safetensors"),
+        ((aligner, "none"), "no such file or folder: none"),
+        ((aligner, "one.npy", "one.npy"), "expected at least 2 pairs, got 1 in one.npy and one.npy"),
+        ((aligner, "one.npy", "all.npy"), "one.npy has 1 rows, all.npy has 300"),
+        ((aligner, "narrow"), f"narrow/img_emb has dim 9, {aligner} was fitted on dim {x.shape[1]}"),
+    ):
+        done = searched(recipe, *words)
+        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1), done.stderr
+        assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    "recipe, words, message",
+    [
+        ("calibration", ["none.npy"] * 4, "no such file or folder: none.npy"),
+        (
+            "mixed_search",
+            ["flickr", "--out", "out", "--realdata", "none"],
+            "No such file or directory: 'none",
+        ),
+    ],
+)
+def test_a_missing_file_is_one_line(tmp_path, monkeypatch, recipe, words, message):
+    monkeypatch.chdir(tmp_path)
+    done = searched(recipe, *words)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1), done.stderr
+    assert message in done.stderr
+
+
 def test_files_are_searched_as_a_store_is(made, tmp_path):
     pytest.importorskip("qdrant_client", reason="qdrant-client is not installed")
     folder, _, rows = made
