@@ -4,9 +4,10 @@ from functools import partial
 
 import numpy as np
 import pytest
+from scipy.stats import norm, t
 
 from isthmus.measure.bootstrap import Bootstrap
-from isthmus.measure.geometry_noise import _gap_and_noise, differences, normality, replicate
+from isthmus.measure.geometry_noise import _gap_and_noise, _of_so_few, differences, normality, replicate
 from isthmus.measure.geometry_spectrum import Span, spectrum
 from isthmus.theory import Geometry, sample
 from isthmus.theory.geometry import population
@@ -136,6 +137,15 @@ def across(n, dim, gap, spread):
     return (x - y).astype(np.float64)
 
 
+def power_law(n, dim, gap):
+    """Differences of a gap that points anywhere, their variances those of a power law."""
+    rng = np.random.default_rng(5)
+    std = np.arange(1, dim + 1) ** -0.35
+    direction = rng.normal(size=dim)
+    direction *= gap / np.linalg.norm(direction)
+    return direction + rng.normal(size=(n, dim)) * (0.83 * std / np.linalg.norm(std))
+
+
 MANY = {"noise_dimension": 252}
 
 
@@ -148,23 +158,53 @@ MANY = {"noise_dimension": 252}
         (partial(across, spread=UNEVEN), 40, 0.1, 60),
         (partial(across, spread=EVEN), 40, 0.1, 20),
         (partial(across, spread=MANY), 256, 0.83, 5),
+        (power_law, 64, 0.0, 60),
+        (power_law, 64, 0.1, 60),
+        (power_law, 64, 0.8, 60),
     ],
 )
 def test_the_gap_and_the_noise_of_few_items(draw_differences, dim, gap, n, ten_bootstraps):
     """In 93% of 200 draws or more: the length from 5 items on, all three from 60 on."""
-    sets = 200
+    covered = coverage(draw_differences, dim, gap, n, ten_bootstraps)
+    assert covered[0] >= 0.93
+    assert n < 60 or min(covered) >= 0.93, covered
+
+
+def coverage(draw_differences, dim, gap, n, bootstrap, sets=200):
+    """Share of the intervals of the length, of its share and of the noise that hold what was put in."""
     draws = draw_differences(n * sets, dim, gap).reshape(sets, n, dim)
     square = (draws**2).sum(axis=2)
     whole = gap**2 + np.trace(np.cov(draws.reshape(-1, dim), rowvar=False))
     figures = []
     for k, (d, own) in enumerate(zip(draws, square, strict=True)):
-        figures.append(_gap_and_noise(ten_bootstraps(np.arange(n), k), d, own))
+        figures.append(_gap_and_noise(bootstrap(np.arange(n), k), d, own))
     truth = (gap, gap**2 / whole, np.sqrt((whole - gap**2) / dim))
-    covered = [
+    return [
         share_that_holds(one, value) for one, value in zip(zip(*figures, strict=True), truth, strict=True)
     ]
-    assert covered[0] >= 0.93
-    assert n < 60 or min(covered) >= 0.93, covered
+
+
+def test_noise_of_few_items_that_are_far_from_the_others(ten_bootstraps):
+    def heavy(n, dim, gap):
+        rng = np.random.default_rng(5)
+        length = np.sqrt(5 / rng.chisquare(7, size=(n, 1)))
+        return gap * np.eye(dim)[0] + rng.normal(size=(n, dim)) * length * 0.83 / dim**0.5
+
+    length, _, noise = coverage(heavy, 64, 0.8, 60, ten_bootstraps, sets=400)
+    assert length >= 0.93
+    assert noise >= 0.93  # 0.92 as wide as Student's t of 60 normal items
+
+
+def test_fewer_items_that_count_widen_an_interval_more():
+    replicated = np.array([1.0, 0.5, 2.0])
+    for moves, known in (
+        (np.array([1.0, -1.0] * 5), 9),  # flatter than normal: by 10 items, as Student has it
+        (np.append(np.zeros(9), 5.0), 2 * 9 / ((0.9**3 + 0.1**3) / 0.09 - 1)),  # one of them is all
+        (np.zeros(10), 9),
+    ):
+        wider = t.ppf(0.975, known) / norm.ppf(0.975) * np.sqrt(10 / 9)
+        assert _of_so_few(replicated, moves) == pytest.approx(1 + wider * (replicated - 1))
+        assert _of_so_few(replicated, 3 - 7 * moves) == pytest.approx(_of_so_few(replicated, moves))
 
 
 def test_bins_of_items_do_not_change_the_length(monkeypatch):

@@ -148,10 +148,11 @@ def replicate(
     if length.low > 0 and norms.mean() > 1e-24 and n >= LEAST_DIRECTED:
         for k, span in enumerate(spans):
             moves = (_spread(onto[k], sums.part) / norms.mean() + lean[k]) / span.spectrum.scale
-            first = boot.mean(moves - moves.mean() * stretch[k])
+            moves -= moves.mean() * stretch[k]
+            first = boot.mean(moves)
             crossed = _crossed(sums.covariance, span.covariance, n, size=len(first) - 1, seed=seed)
             drawn = first + np.r_[0, crossed] / (norms.mean() * span.spectrum.scale)
-            ratios[k] = boot.figure(_of_so_few(drawn, n))
+            ratios[k] = boot.figure(_of_so_few(drawn, moves))
     return Replicates(
         length=length,
         constant_share=constant_share,
@@ -167,34 +168,54 @@ def _gap_and_noise(boot: Bootstrap, sums: np.ndarray, square: np.ndarray) -> tup
     From sums of the differences by bin (bins, dim), and their squared lengths (n,). Values are over pairs of
     items, resamples over pairs of bins. A resample's U-statistic lies higher than the value, by the noise of
     one bin over the square of the bins: next to nothing, but for a few items in many dimensions more than
-    resamples spread.
+    resamples spread. The noise's variance moves by factors: what is skewed to the right reaches further up.
     """
     n, (bins, dim) = len(square), sums.shape
-    gap = boot.mean_vector(sums, np.bincount(boot.bin, minlength=bins))
+    counts = np.bincount(boot.bin, minlength=bins)
+    gap = boot.mean_vector(sums, counts)
     squared = gap.squared_length()
     squared[1:] -= (gap.influence**2).sum() / bins**3
     squared += (n * (gap.value @ gap.value) - square.mean()) / (n - 1) - squared[0]
-    squared, whole = _of_so_few(squared, n), _of_so_few(boot.mean(square), n)
+    whole = boot.mean(square)
+    share, noise = squared / whole, whole - squared
+    along = 2 * gap.influence @ gap.value  # how each bin moves the squared length
+    by_bin = np.bincount(boot.bin, weights=square, minlength=bins)
+    apart = (by_bin - counts * whole[0]) / counts.mean()  # and the mean squared distance
+    noise = _of_so_few(noise, apart - along)
     return (
-        boot.figure(np.sqrt(np.maximum(squared, 0))),
-        boot.figure(np.clip(squared / whole, 0, 1)),
-        boot.figure(np.sqrt(np.maximum(whole - squared, 0) / dim)),
+        boot.figure(np.sqrt(np.maximum(_of_so_few(squared, along), 0))),
+        boot.figure(np.clip(_of_so_few(share, along - share[0] * apart), 0, 1)),
+        boot.figure(np.sqrt(noise[0] / dim) * np.exp((noise / noise[0] - 1) / 2)),
     )
 
 
-def _of_so_few(replicated: np.ndarray, n: int) -> np.ndarray:
-    """Widen the moves of resamples of `n` items as Student's t is wider than the normal distribution.
+def _of_so_few(replicated: np.ndarray, moves: np.ndarray) -> np.ndarray:
+    """Widen resamples of few items as Student's t is wider than the normal distribution.
 
-    Resamples spread by the divisor n and know nothing of how uncertain their own spread is [1]_.
+    Resamples spread by the divisor n and know nothing of how uncertain their own spread is [1]_: the more,
+    the fewer items move the figure far. A spread of moves of kurtosis k is known as well as that of
+    2 (n - 1) / (k - 1) normal ones [2]_.
+
+    Parameters
+    ----------
+    replicated : ndarray of shape (1 + draws,)
+        The value, and that of each resample.
+    moves : ndarray of shape (n,)
+        How each item, or bin of items, moves the value, up to a constant and a factor.
 
     References
     ----------
     .. [1] Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician 2015,
        section 5.3: expanded percentile intervals.
+    .. [2] Satterthwaite, "An Approximate Distribution of Estimates of Variance Components", Biometrics 1946.
     """
     from scipy.special import ndtri, stdtrit
 
-    wider = float(stdtrit(n - 1, _HIGH) / ndtri(_HIGH)) * np.sqrt(n / (n - 1))
+    n, about = len(moves), moves - moves.mean()
+    variance = (about**2).mean()
+    kurtosis = (about**4).mean() / variance**2 if variance > 1e-24 else 3.0
+    known = 2 * (n - 1) / (max(kurtosis, 3.0) - 1)
+    wider = float(stdtrit(known, _HIGH) / ndtri(_HIGH)) * np.sqrt(n / (n - 1))
     return replicated[0] + wider * (replicated - replicated[0])
 
 
