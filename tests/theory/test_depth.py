@@ -128,6 +128,30 @@ def test_errors(options, message):
         dimensional_collapse(**options)
 
 
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (
+            {"width": 8, "n": 30},
+            r"width must be larger for mlp at depth 50: with 8, .* 30 rows .* by layer \d+",
+        ),
+        ({"width": 2, "n": 3, "depth": 1}, "mlp at depth 1: with 2, 1 of 3 rows are zero by layer 1"),
+        (
+            {"width": 2, "n": 30, "depth": 20, "stack": "postnorm"},
+            "postnorm at depth 20: with 2, a row is constant",
+        ),
+        (
+            {"width": 4, "n": 30, "depth": 5000, "stack": "linear"},
+            "depth must be lower for linear: at 5000, rows leave",
+        ),
+        ({"width": 12, "n": 9, "stack": "all"}, "width must be a multiple of the 8 heads .*, got 12"),
+    ],
+)
+def test_networks_too_narrow_or_too_deep_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        dimensional_collapse(**options)
+
+
 def test_published_random_clip_agrees(realdata):
     """The figures that the docstring of random_clip quotes."""
     x, y = np.load(realdata / "liang2022" / "features_clip_random.npy")

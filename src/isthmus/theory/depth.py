@@ -12,7 +12,7 @@ from isthmus.theory.depth_attention import propagate_transformer
 from isthmus.theory.depth_equivalent import Moments, equivalent_layers, sample_spectrum, spectrum
 from isthmus.theory.depth_kernel import propagate
 from isthmus.theory.simulation import Line, Simulation
-from isthmus.theory.stacks import STACKS, TOKENS, run_stack
+from isthmus.theory.stacks import HEADS, STACKS, TOKENS, run_stack
 
 _EVERY = 5  # layers between features that are looked at
 _SIDES = ("before", "after")
@@ -74,7 +74,8 @@ def dimensional_collapse(
     Raises
     ------
     ValueError
-        An argument is out of range, or there is no such stack.
+        An argument is out of range, there is no such stack, or layers are so
+        narrow that rows become zero or all alike.
 
     References
     ----------
@@ -93,6 +94,8 @@ def dimensional_collapse(
     check_number(seed, "seed", "[0, inf)", integer=True)
     if stack not in (*STACKS, "all"):
         raise ValueError(f"stack must be one of {', '.join(STACKS)} or all, got {stack!r}")
+    if stack in ("transformer", "all") and width % HEADS:
+        raise ValueError(f"width must be a multiple of the {HEADS} heads of a transformer, got {width}")
     layers = sorted({*range(0, depth + 1, _EVERY), depth})
     curves: Curves = {"layers": np.array(layers)}
     lines: list[Line] = []
@@ -142,10 +145,11 @@ def _measured(stack: str, layers: list[int], width: int, n: int, rng: np.random.
         x = inputs = rng.normal(size=(n, width))
     kept: dict[str, list] = {key: [] for key, _ in _labels()} | {"spectrum": []}
     walk = run_stack(stack, x, depth=layers[-1], rng=rng)
-    for layer, pair in enumerate(chain([(inputs, inputs)], walk)):
+    for layer, pair in enumerate(chain([(inputs, inputs)], _quiet(walk))):
         if layer not in layers:
             continue
         for side, features in zip(_SIDES, pair, strict=True):
+            _check_features(features, stack, layer, layers[-1])
             values, of_unit = spectrum(features), spectrum(unit_rows(features))
             kept[f"cosine_{side}"].append(mean_cosine_within(features))
             kept[f"dimension_{side}"].append(spectrum_dimension(values))
@@ -154,6 +158,36 @@ def _measured(stack: str, layers: list[int], width: int, n: int, rng: np.random.
             if side == "before":
                 kept["spectrum"].append(values)
     return {key: np.array(values) for key, values in kept.items()}
+
+
+def _quiet(walk: Iterator[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Layers without NumPy's warnings of rows that are lost there: `_check_features` tells."""
+    while True:
+        with np.errstate(all="ignore"):
+            pair = next(walk, None)
+        if pair is None:
+            return
+        yield pair
+
+
+def _check_features(features: np.ndarray, stack: str, layer: int, depth: int) -> None:
+    """Raise where rows have no direction any more, or all of them have the same."""
+    n, width = features.shape
+    with np.errstate(all="ignore"):
+        squares = np.square(features, dtype=np.float64).sum(axis=1)  # (n,)
+    if stack in ("residual", "linear") and not ((squares > 1e-300) & (squares < np.inf)).all():
+        raise ValueError(f"depth must be lower for {stack}: at {depth}, rows leave the range of float64")
+    if not np.isfinite(squares).all():
+        found = "a row is constant, which layer normalisation cannot scale,"
+    elif not squares.all():
+        found = f"{n - np.count_nonzero(squares)} of {n} rows are zero"
+    elif np.ptp(unit_rows(features), axis=0).max() < 1e-12:
+        found = f"all {n} rows have one direction"
+    else:
+        return
+    raise ValueError(
+        f"width must be larger for {stack} at depth {depth}: with {width}, {found} by layer {layer}"
+    )
 
 
 def _predicted(stack: str, layers: list[int], width: int, n: int, seeds: list[list[int]]) -> Curves:
