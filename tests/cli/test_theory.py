@@ -1,3 +1,5 @@
+import importlib
+import inspect
 import json
 
 import numpy as np
@@ -67,6 +69,65 @@ def test_a_folder_that_cannot_be_made_is_told_before_the_work(run, tmp_path):
     assert "--out: " in err
 
 
+@pytest.mark.parametrize(
+    "name, file",
+    [
+        ("cone", "cone.json"),
+        ("cone", "cone.svg"),
+        ("cone", "cone.json.writing"),
+        ("gradients", "gradients.json"),
+        ("stable-region", "stable-region.svg"),
+        ("optimization", "optimization.npz.partial"),
+    ],
+)
+def test_what_cannot_be_written_is_told_before_the_work(run, tmp_path, monkeypatch, name, file):
+    (tmp_path / file).mkdir()
+    monkeypatch.setattr("isthmus.theory.simulation.Simulation.__init__", None)  # no work is done
+    code, out, err = run("theory", name, *NAMES[name], "--out", tmp_path)
+    assert (code, out) == (2, "")
+    assert "--out: " in err
+    assert f"{file} is to be a file, and is a folder" in err.replace("\n", "")
+
+
+def test_a_run_that_diverges_names_its_option(run, tmp_path):
+    words = ("--n", 20, "--steps", 30, "--reading", "free", "--learning-rate", 1e6, "--out", tmp_path)
+    code, out, err = run("theory", "optimization", *words)
+    assert (code, out) == (2, "")
+    assert "--learning-rate: the learning rate 1e+06 is too high" in err
+    assert "Warning" not in err
+
+
+@pytest.mark.parametrize(
+    "name, room, option",
+    [
+        ("stable-region", "stable_region", "temperatures"),
+        ("gap-shift", "gap_shift", "temperatures"),
+        ("cone", "cone", "constants"),
+    ],
+)
+def test_defaults_of_lists_are_in_the_help(run, name, room, option):
+    """The simulations' own, which the commands do not repeat."""
+    simulate = getattr(importlib.import_module(f"isthmus.theory.{room}"), room)
+    *first, last = (f"{value:g}" for value in inspect.signature(simulate).parameters[option].default)
+    out = " ".join(run("theory", name, "--help")[1].replace("│", " ").split())
+    assert f"By default {', '.join(first)} and {last}." in out
+
+
+def test_no_option_empties_what_must_be_two_numbers(run):
+    for name in NAMES:
+        assert "--empty-" not in run("theory", name, "--help")[1]
+
+
+def test_the_items_of_ones_own_pairs_may_be_given(run, tmp_path):
+    rng = np.random.default_rng(0)
+    for name, sign in (("x", 1), ("y", -1)):
+        np.save(tmp_path / f"{name}.npy", rng.normal(size=(60, 8)) + sign)
+    np.save(tmp_path / "items.npy", np.arange(60) // 2)
+    files = [tmp_path / f"{name}.npy" for name in ("x", "y")]
+    code, out, err = run("theory", "gap-shift", *files, "--groups", tmp_path / "items.npy", "--json")
+    assert (code, json.loads(out)["settings"]["n"]) == (0, 30), err
+
+
 @pytest.mark.parametrize("name", ["initialization", "gradients", "stable-region", "cone", "gap-shift"])
 def test_a_bad_seed_is_named(run, name):
     code, out, err = run("theory", name, "--seed", -1)
@@ -80,6 +141,11 @@ def test_a_bad_seed_is_named(run, name):
         (
             ("gap-shift", "--modalities", "a", "b"),
             "--modalities: expected embeddings of them first, got none",
+        ),
+        (("gap-shift", "--groups", "items.npy"), "--groups: expected embeddings of them first, got none"),
+        (
+            ("dimensional-collapse", "--width", 8, "--n", 30, "--stack", "mlp"),
+            "width must be larger for mlp at depth 50: with 8,",
         ),
         (
             ("cone", "--dim", 16, "--constants", 0),

@@ -276,13 +276,39 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
         whole[:500],
         flat.getvalue(),
         packed(config=held["config"]),
+        packed(**held | {"x": np.array([{}])}),
         packed(**held | {"config": np.array("[1]")}),
         packed(**held | {"x": held["x"][1:]}),
         packed(**held | {"curves": held["curves"][:, 1:]}),
     ):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"run\.npz is not a checkpoint of an optimization"):
+        with pytest.raises(ValueError, match=r"run\.npz is not a checkpoint of an optimization") as told:
             optimization(OptimizationConfig(**SMALL), checkpoint=path)
+        assert "pickle" not in str(told.value)  # which NumPy advises to load
+
+
+@pytest.mark.parametrize(
+    "more, step",
+    [
+        ({"reading": "free", "learning_rate": 1e6}, 5),
+        ({"learning_rate": 1e300}, 1),
+        ({"reading": "renormalized", "learning_rate": 1e200}, 1),
+        ({"learn_temperature": True, "learning_rate": 1e6}, 1),
+    ],
+)
+def test_a_run_that_diverges_says_when_and_leaves_the_checkpoint(tmp_path, monkeypatch, more, step):
+    """Without warnings, which are errors in tests."""
+    monkeypatch.setattr(room, "_CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(room, "_TELL_SECONDS", 1e-9)  # one step at a time
+    config = OptimizationConfig(n=20, steps=30, **more)
+    path = tmp_path / "run.npz"
+    for _ in range(2):  # the second time from the checkpoint
+        with pytest.raises(FloatingPointError, match=rf"learning rate .* after step {step} of 30"):
+            optimization(config, checkpoint=path)
+        with np.load(path) as held:
+            assert held["done"] == step - 1
+            assert np.isfinite(held["x"]).all()
+            assert np.isfinite(held["y"]).all()
 
 
 def test_printed_figures_stand_beside_the_runs_that_they_are_of():

@@ -1,14 +1,12 @@
 """isthmus theory"""
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from isthmus.cli.show import progress_bar, say, show
-from isthmus.whole import write_whole
+from isthmus.cli.show import progress_bar, say
+from isthmus.cli.theory_output import Given, Output
 
 theory = App(
     name="theory",
@@ -16,59 +14,12 @@ theory = App(
 )
 
 
-@dataclass
-class Output:
-    """Where a simulation goes.
-
-    Parameters
-    ----------
-    out : Path
-        Folder to write NAME.json and, if there is one, the picture NAME.svg to; made if it is not there.
-    as_json : bool
-        Print one JSON object.
-    """
-
-    out: Path | None = None
-    as_json: Annotated[bool, Parameter("--json", negative="")] = False
-
-    def check(self) -> None:
-        """Make the folder before any work is done, or raise."""
-        if self.out is None:
-            return
-        if self.out.exists() and not self.out.is_dir():
-            raise ValueError(f"--out must be a folder, {self.out} is a file")
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ValueError(f"--out: {self.out} cannot be made: {error.strerror}") from error
-
-    def give(self, simulation: Any) -> None:
-        """Write a simulation if it is to be, and print it."""
-        if self.out is not None:
-            self._write(self.out, simulation)
-        show(simulation, as_json=self.as_json)
-
-    def _write(self, out: Path, simulation: Any) -> None:
-        from isthmus.report.simulation_figures import PICTURED, simulation_svg
-
-        name = simulation.name.replace("_", "-")
-        files = {f"{name}.json": json.dumps(simulation.to_dict(), indent=1) + "\n"}
-        if simulation.name in PICTURED:
-            files[f"{name}.svg"] = simulation_svg(simulation)
-        for file, text in files.items():
-            write_whole(out / file, text.encode())
-        say(f"{' and '.join(files)}: {out}")
-
-
-Given = Annotated[Output, Parameter("*")]
-
-
 @theory.command
 def initialization(
     *,
     n: int = 1000,
     dim: int = 512,
-    effective: tuple[int, int] = (25, 230),
+    effective: Annotated[tuple[int, int], Parameter(negative="")] = (25, 230),
     seeds: int = 20,
     seed: int = 0,
     output: Given = Output(),  # noqa: B008
@@ -92,7 +43,7 @@ def initialization(
     """
     from isthmus.theory.initialization import initialization as simulate
 
-    output.check()
+    output.check("initialization")
     output.give(simulate(n=n, dim=dim, effective=effective, seeds=seeds, seed=seed))
 
 
@@ -156,7 +107,7 @@ def optimization(
     """
     from isthmus.theory.optimization import optimization as simulate
 
-    output.check()
+    output.check("optimization", "optimization.npz.partial")
     config = settings.config()
     state = None
     if output.out is not None:
@@ -164,6 +115,8 @@ def optimization(
     with progress_bar("optimizing") as advance:
         try:
             simulation = simulate(config, checkpoint=state, progress=advance)
+        except FloatingPointError as error:
+            raise ValueError(f"--learning-rate: {error}") from error
         except KeyboardInterrupt:
             if state is not None and state.is_file():
                 say(f"{state} keeps the last step: the same command goes on from there")
@@ -178,7 +131,7 @@ def gradients(
     *,
     n: int = 300,
     dim: int = 512,
-    effective: tuple[int, int] = (25, 230),
+    effective: Annotated[tuple[int, int], Parameter(negative="")] = (25, 230),
     temperature: float = 0.07,
     seed: int = 0,
     output: Given = Output(),  # noqa: B008
@@ -200,7 +153,7 @@ def gradients(
     """
     from isthmus.theory.contrastive import gradients as simulate
 
-    output.check()
+    output.check("gradients")
     output.give(simulate(n=n, dim=dim, effective=effective, temperature=temperature, seed=seed))
 
 
@@ -227,13 +180,13 @@ def stable_region(
     dim : int
         Width of the space.
     temperatures : list of float
-        At which it is shown.
+        At which it is shown. By default 0.01, 0.02, 0.05, 0.07, 0.1, 0.2, 0.5 and 1.
     seed : int
         Of the draws.
     """
     from isthmus.theory.stable_region import stable_region as simulate
 
-    output.check()
+    output.check("stable_region")
     given: dict[str, Any] = {} if temperatures is None else {"temperatures": temperatures}
     output.give(simulate(n=n, delta=delta, dim=dim, seed=seed, **given))
 
@@ -265,7 +218,7 @@ def dimensional_collapse(
     """
     from isthmus.theory.depth import dimensional_collapse as simulate
 
-    output.check()
+    output.check("dimensional_collapse")
     with progress_bar("running networks"):
         simulation = simulate(depth=depth, width=width, n=n, stack=stack, seed=seed)
     output.give(simulation)
@@ -305,7 +258,7 @@ def random_clip(
     from isthmus.sources import open_source
     from isthmus.theory.depth_clip import random_clip as simulate
 
-    output.check()
+    output.check("random_clip")
     options: dict[str, Any] = {"patch": patch, "initialization": initialization, "vocabulary": vocabulary}
     with progress_bar("embedding"):
         simulation = simulate(open_source(source), n=n, seed=seed, **options)
@@ -328,7 +281,8 @@ def cone(
     dim : int
         Width of the space.
     constants : list of float
-        What the dimensions hold that do not vary, in standard deviations of the others.
+        What the dimensions hold that do not vary, in standard deviations of the others. By default 0.5, 1
+        and 2.
     n : int
         Rows.
     seed : int
@@ -336,9 +290,34 @@ def cone(
     """
     from isthmus.theory.cone import cone as simulate
 
-    output.check()
+    output.check("cone")
     given: dict[str, Any] = {} if constants is None else {"constants": constants}
     output.give(simulate(dim=dim, n=n, seed=seed, **given))
+
+
+@dataclass
+class Moved:
+    """Options of `isthmus theory gap-shift`.
+
+    Parameters
+    ----------
+    groups : str
+        The item of each row, of which one pair is used: as for `isthmus measure`.
+    modalities : list of str
+        Which two of a store.
+    temperatures : list of float
+        Of the loss, from 0.005 on. By default 0.01, 0.02, 0.05, 0.07, 0.2 and 1.
+    rows : int
+        Pairs used, at most.
+    seed : int
+        Of the draw.
+    """
+
+    groups: str | None = None
+    modalities: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None
+    temperatures: Annotated[list[float] | None, Parameter(negative="", consume_multiple=True)] = None
+    rows: int = 500
+    seed: int = 0
 
 
 @theory.command(name="gap-shift")
@@ -347,10 +326,7 @@ def gap_shift(
     y: str | None = None,
     /,
     *,
-    temperatures: Annotated[list[float] | None, Parameter(negative="", consume_multiple=True)] = None,
-    modalities: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
-    rows: int = 500,
-    seed: int = 0,
+    settings: Annotated[Moved, Parameter("*")] = Moved(),  # noqa: B008
     output: Given = Output(),  # noqa: B008
 ) -> None:
     """Move both modalities along the gap: what the contrastive loss gains from it, and what recall does.
@@ -364,14 +340,6 @@ def gap_shift(
         By default, simulated ones.
     y : str
         Embeddings of the second modality.
-    temperatures : list of float
-        Of the loss.
-    modalities : list of str
-        Which two of a store.
-    rows : int
-        Pairs used, at most.
-    seed : int
-        Of the draw.
     """
     import numpy as np
 
@@ -379,13 +347,14 @@ def gap_shift(
     from isthmus.store import open_pairs
     from isthmus.theory.gap_shift import gap_shift as simulate
 
-    output.check()
-    given: dict[str, Any] = {} if temperatures is None else {"temperatures": temperatures}
-    if x is None and (y is not None or modalities is not None):
-        raise ValueError("--modalities: expected embeddings of them first, got none")
+    output.check("gap_shift")
+    given: dict[str, Any] = {} if settings.temperatures is None else {"temperatures": settings.temperatures}
+    for option in ("modalities", "groups"):
+        if x is None and (y is not None or getattr(settings, option) is not None):
+            raise ValueError(f"--{option}: expected embeddings of them first, got none")
     if x is not None:
-        pairs = open_pairs(x, y, modalities=modalities)
+        pairs = open_pairs(x, y, groups=settings.groups, modalities=settings.modalities)
         items = find_items(pairs.x, pairs.y, pairs.groups)
-        one = items.one_pair_of_each(np.random.default_rng(seed))  # an item's other captions are not wrong
+        one = items.one_pair_of_each(np.random.default_rng(settings.seed))  # other captions are not wrong
         given |= {"x": pairs.x[one], "y": pairs.y[one]}
-    output.give(simulate(rows=rows, seed=seed, **given))
+    output.give(simulate(rows=settings.rows, seed=settings.seed, **given))

@@ -85,6 +85,9 @@ def optimization(
     ------
     ValueError
         The checkpoint is of a run with other settings, or is none.
+    FloatingPointError
+        The learning rate is so high that rows leave the range of numbers; the
+        checkpoint is as it was before.
 
     References
     ----------

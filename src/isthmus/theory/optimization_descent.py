@@ -11,6 +11,7 @@ from isthmus.theory.optimization_config import OptimizationConfig
 
 _ROWS = 250  # of a block: the work of one thread, and alike on any machine, so that results are too
 _LOG_FLOAT32 = 85.0  # sums of exponentials up to this stay in the range of float32
+_LOG_COLD = -700.0  # of reciprocal temperatures: from here on they leave the range of float64
 
 
 class Descent:
@@ -82,7 +83,10 @@ class Descent:
         self._plan()
 
     def advance(self, steps: int) -> None:
-        """Go some steps, on all processors; they are done even where Ctrl-C comes between."""
+        """Go some steps, on all processors; they are done even where Ctrl-C comes between.
+
+        Raises FloatingPointError in the step after which rows are not finite.
+        """
         from threadpoolctl import threadpool_limits
 
         affinity = getattr(os, "sched_getaffinity", None)  # not on every system
@@ -116,11 +120,12 @@ class Descent:
         """Do one thread's blocks of some steps."""
         phases = list(zip((self._exponentials, self._move_x, self._move_y), meetings, strict=True))
         try:
-            for _ in range(steps):
-                for phase, meeting in phases:
-                    for b in blocks:
-                        phase(b)
-                    meeting.wait()
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # `_settle` tells
+                for _ in range(steps):
+                    for phase, meeting in phases:
+                        for b in blocks:
+                            phase(b)
+                        meeting.wait()
         except BrokenBarrierError:
             return  # the thread that left tells why
         except BaseException:
@@ -142,6 +147,8 @@ class Descent:
         if self.config.learn_temperature:
             slope = float(self._slope.sum()) * self._scale / (2 * len(self.x))
             self.log_scale = min(self.log_scale - self.config.learning_rate * slope, float(np.log(100)))
+            if not self.log_scale > _LOG_COLD:
+                self._diverged("the temperature is")
         self.step += 1
         self._plan()
 
@@ -202,6 +209,8 @@ class Descent:
         """Lengths of parameters, and the rows that enter the loss."""
         part = z[rows]
         length = np.sqrt(np.einsum("nd,nd->n", part, part))
+        if not np.isfinite(length).all():
+            self._diverged("rows are")
         if self.config.reading == "renormalized":
             length[:] = 1  # brought to it after each step; once more would change the last bits
         self._length[which, rows] = length
@@ -210,6 +219,13 @@ class Descent:
             1 if self.config.reading == "free" else length[:, None],
             out=units[rows],
             casting="same_kind",
+        )
+
+    def _diverged(self, what: str) -> None:
+        config = self.config
+        raise FloatingPointError(
+            f"the learning rate {config.learning_rate:g} is too high for {config.reading} rows: {what} "
+            f"beyond the range of float64 after step {self.step + 1} of {config.steps}"
         )
 
 

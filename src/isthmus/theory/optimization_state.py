@@ -80,8 +80,7 @@ def load(path: Path, descent: Descent) -> list[dict[str, float]]:
     if not path.exists():
         return []
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            held = {name: archive[name] for name in archive.files}
+        held = _read(path)
         there = json.loads(str(held["config"]))
         points = [dict(zip(CURVES, map(float, point), strict=True)) for point in held["curves"]]
         state = int(held["done"]), float(held["log_scale"])
@@ -90,7 +89,7 @@ def load(path: Path, descent: Descent) -> list[dict[str, float]]:
         for name, rows in (("x", descent.x), ("y", descent.y)):
             if not unlike and held[name].shape != rows.shape:
                 raise ValueError(f"{name} must be {rows.shape}, is {held[name].shape}")
-    except (ValueError, TypeError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(
             f"{path} is not a checkpoint of an optimization ({error}): delete it to start afresh"
         ) from error
@@ -105,3 +104,11 @@ def load(path: Path, descent: Descent) -> list[dict[str, float]]:
     descent.step, descent.log_scale = state
     descent.refresh()
     return points
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise ValueError("no whole archive of arrays") from error  # NumPy would advise to load pickles
