@@ -111,11 +111,11 @@ def geometry(
     item, drawn at random, is in the groups and in the noise, so that within a group and between
     groups nothing repeats. Spectra, cones and shares of the gap are of all distinct rows.
 
-    Intervals are of items, and hold the truth in 93% of samples or more from 60 items on where the noise
-    is Gaussian, isotropic or not (of a gap near 0, in 98%). Of 10 to 30 items, those of the noise, of the
-    share and of the variance along the gap do so in 90% to 95%; of 60 whose noise has heavy tails
-    (Student's t of 7 degrees), those of noise and share in 90%, of 200 in 93%. That of the length holds from
-    5 items on.
+    Intervals are over items. From 60 items on, where the noise is Gaussian, isotropic or not, they hold
+    the truth in 93% of samples or more (of a gap near 0, in 98%), that of the variance along the gap in 92%
+    to 96%. Of 10 to 30 items, those of noise, share and variance do so in 90% to 97%; of 60 items whose noise
+    has heavy tails (Student's t of 7 degrees), those of noise and share in 90%, of 200 in 93%. That of the
+    length holds from 5 items on.
 
     The released code compares the gaps of neighbouring groups alone, and takes one gap for
     orthogonality and residuals; here are all pairs of groups, and each group's own gap, as in print.
