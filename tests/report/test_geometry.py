@@ -35,6 +35,14 @@ def test_the_page_holds_the_values_of_the_summary(found):
     assert "0.83 ± 0.01" in html
 
 
+def test_nothing_is_less_than_nothing_and_shown_as_nothing(found):
+    told = found.to_dict()
+    told["constant_share"] |= {"low": -1e-9, "value": -0.0}
+    html = render_geometry(told)
+    assert f"<td>0.0000 to {found.constant_share.high:.4f}</td>" in html
+    assert not re.search("[-−]0.0000", html)
+
+
 def test_nothing_is_fetched_and_names_are_escaped(found):
     html = render_geometry(found.to_dict(), names=("<b>", "text"))
     assert "<b>" not in html

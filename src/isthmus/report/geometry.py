@@ -97,7 +97,7 @@ def _named(text: str, names: tuple[str, str]) -> str:
 
 def _row(one: Mapping[str, Any], label: str) -> dict[str, str]:
     if "value" in one:  # a single value
-        interval = "" if one["low"] is None else f"{one['low']:.4f} to {one['high']:.4f}"
+        interval = "" if one["low"] is None else f"{one['low']:z.4f} to {one['high']:z.4f}"
         value, std, paper, isotropic = one["value"], "", "", _short(one["isotropic"])
     else:
         paper = "" if one["paper_mean"] is None else f"{one['paper_mean']:.2f} ± {one['paper_std']:.2f}"
@@ -116,4 +116,4 @@ def _row(one: Mapping[str, Any], label: str) -> dict[str, str]:
 def _short(value: float | None) -> str:
     if value is None:
         return ""
-    return f"{value:.4f}".replace("-", "−") if value == 0 or abs(value) >= 5e-5 else f"{value:.0e}"
+    return f"{value:z.4f}".replace("-", "−") if value == 0 or abs(value) >= 5e-5 else f"{value:.0e}"
