@@ -237,11 +237,16 @@ def widest_angle(rows: Any, *, temperature: float, delta: float, seed: int = 0) 
             slope = np.sin(angle) / temperature * (np.exp(scores - total) @ across) / length
             return float(total), slope - (slope @ v / length**2) * v
 
-        # with a part along the positive, which no negative sees, a direction may lie anywhere in the ball
-        lowest = _lowest(loss, direction + rows[0]).x
-        inside = lowest - lowest @ rows[0] * rows[0]
-        surrounded = np.linalg.norm(inside) < 0.999 * np.linalg.norm(lowest)
-        found = min((_lowest(loss, v) for v in (starts if surrounded else [inside])), key=lambda one: one.fun)
+        begin = [direction]
+        if (
+            len(rows) >= rows.shape[1]
+        ):  # with fewer, some direction across is free: all of the ball is reached
+            # with a part along the positive, which no negative sees, a direction may lie anywhere in the ball
+            lowest = _lowest(loss, direction + rows[0]).x
+            inside = lowest - lowest @ rows[0] * rows[0]
+            surrounded = np.linalg.norm(inside) < 0.999 * np.linalg.norm(lowest)
+            begin = starts if surrounded else [inside]
+        found = min((_lowest(loss, v) for v in begin), key=lambda one: one.fun)
         direction = found.x / np.linalg.norm(found.x)
         return float(found.fun) - delta
 
