@@ -4,7 +4,7 @@ import hashlib
 import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from cyclopts import App, Parameter
@@ -27,7 +27,6 @@ from isthmus.cli.show import check_output, progress_bar, say, show
 from isthmus.evaluate.reliability import Reliability, held_out_reliability
 from isthmus.measure import find_items
 from isthmus.store import Pairs, open_embeddings, open_pairs
-from isthmus.store.entries import refuse_entry_alone
 from isthmus.whole import refuse_existing, write_whole
 
 calibrate = App(
@@ -112,7 +111,7 @@ def fit(
     options = {k: v for k, v in asdict(settings).items() if k not in ("groups", "modalities", "per_query")}
     calibrator = MatchCalibrator(**options, per_query=settings.per_query or False)
     calibrator.check_options()
-    pairs = _open_pairs(x, y, groups=settings.groups, modalities=settings.modalities)
+    pairs = open_pairs(x, y, groups=settings.groups, modalities=settings.modalities)
     fitted, again = None, True
     if aligner is not None:
         fitted = _opened(aligner, pairs)
@@ -123,7 +122,7 @@ def fit(
         data = {"groups": group, "again": again}
         found = held_out_reliability(pairs.x, pairs.y, calibrator=calibrator, aligner=named, **data)
         calibrator.fit(pairs.x, pairs.y, aligner=fitted, **data)
-    figures = _told(found)
+    figures = found.to_dict()
     told = CalibratedOn(
         *(embedded_by(name) for name in pairs.names),
         aligner=None if aligner is None else _digest(aligner),
@@ -196,32 +195,13 @@ def score(
     say(f"{len(found)} probabilities: {out}")
 
 
-def _open_pairs(x: str, y: str | None, **options: Any) -> Pairs:
-    if y is None:
-        refuse_entry_alone(x)
-    return open_pairs(x, y, **options)
-
-
 def _open_to_score(x: str, y: str | None, modalities: list[str] | None) -> Pairs:
     """Open pairs; of two files, one row of each is enough."""
     if y is not None and modalities is None:
         u, v = open_embeddings(x), open_embeddings(y)
         if len(u) == len(v) == 1 and u.shape == v.shape:
             return Pairs(check_embeddings(u, x), check_embeddings(v, y), names=(x, y))
-    return _open_pairs(x, y, modalities=modalities)
-
-
-def _told(found: Reliability) -> dict[str, Any]:
-    """Return figures as JSON has them, which knows no infinity.
-
-    Where every score is accepted, the threshold is the lowest cosine, -1; standard deviations above a query's
-    mean have no lowest, and their threshold is None.
-    """
-    figures = found.to_dict()
-    for name, reading in figures["readings"].items():
-        if reading["threshold"] == -np.inf:
-            reading["threshold"] = None if name.endswith("per query") else -1.0
-    return figures
+    return open_pairs(x, y, modalities=modalities)
 
 
 def _beside(calibrator: Path, aligner: Path | None) -> tuple[Path, Path | None]:

@@ -1,6 +1,7 @@
 """What the verbs print: results to standard output, progress to standard error."""
 
 import json
+import math
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -14,13 +15,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 def show(result: Any, *, as_json: bool) -> None:
     """Print a result that has ``to_dict()`` and a rich table, as one JSON object or as the table.
 
-    Raises
-    ------
-    ValueError
-        A number is NaN or infinite, which JSON does not have: what is unknown is None.
+    JSON has no NaN and no infinity: they are null there.
     """
     if as_json:
-        print(json.dumps(result if isinstance(result, dict) else result.to_dict(), allow_nan=False))
+        told = result if isinstance(result, dict) else result.to_dict()
+        print(json.dumps(_finite(told), allow_nan=False))
     else:
         console = _Output()
         console.width = max(console.width, 0 if console.is_terminal else 170)
@@ -32,6 +31,14 @@ class _Output(Console):
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
+
+
+def _finite(told: Any) -> Any:
+    if isinstance(told, dict):
+        return {key: _finite(value) for key, value in told.items()}
+    if isinstance(told, list | tuple):
+        return [_finite(value) for value in told]
+    return None if isinstance(told, float) and not math.isfinite(told) else told
 
 
 def say(message: str) -> None:

@@ -246,10 +246,14 @@ def _as_they_are(judge: "_Judge", trials: Trials, name: str) -> dict[str, Readin
 
 
 def _threshold(calibrator: MatchCalibrator) -> float | None:
+    """Return the score with a probability of 0.5; where all have it the lowest cosine, per query none."""
     try:
-        return float(calibrator.threshold_at(probability=0.5))
+        threshold = float(calibrator.threshold_at(probability=0.5))
     except ValueError:  # at a low prior, no cosine may be enough
         return None
+    if threshold == -np.inf:
+        return None if calibrator.per_query else -1.0
+    return threshold
 
 
 def _reliability(prior: float, trials: Trials, readings: Mapping[str, Reading]) -> Reliability:
