@@ -238,9 +238,8 @@ def widest_angle(rows: Any, *, temperature: float, delta: float, seed: int = 0) 
             return float(total), slope - (slope @ v / length**2) * v
 
         begin = [direction]
-        if (
-            len(rows) >= rows.shape[1]
-        ):  # with fewer, some direction across is free: all of the ball is reached
+        # with fewer rows than dimensions, some direction across is free: all of the ball is reached
+        if len(rows) >= rows.shape[1]:
             # with a part along the positive, which no negative sees, a direction may lie anywhere in the ball
             lowest = _lowest(loss, direction + rows[0]).x
             inside = lowest - lowest @ rows[0] * rows[0]
