@@ -88,8 +88,8 @@ def test_what_few_pairs_agree_on_is_not_certain(n):
 def test_no_figure_leaves_its_range():
     rng = np.random.default_rng(3)
     for _ in range(10):
-        x, noise = rng.normal(size=(2, 12, 8))
-        found = held_out_reliability(x, x + 0.4 * noise, calibrator=MatchCalibrator("logistic"))
+        x, noise = rng.normal(size=(2, 20, 32))
+        found = held_out_reliability(x, x + 1.3 * noise, calibrator=MatchCalibrator("logistic"))
         for reading in found.readings.values():
             for name in {"auc", "brier", "precision", "recall"} & set(reading.figures):
                 value, low, high = reading.figures[name]
